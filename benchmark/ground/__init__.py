@@ -1,0 +1,1 @@
+"""What every room stands on: errors, files, and how a room finds what is in it."""
