@@ -1,0 +1,62 @@
+"""A method's card: what it is, what it is told, where it was tuned. A literal, read without importing the method."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass, field
+
+TOLD = {"k", "augmentations", "pretrained", "pairs", "labels"}
+MODALITIES = {"image", "vector"}
+TRACKS = {"transductive", "inductive"}
+BUDGETS = ("smoke", "quick", "full", "paper")
+CLASSES = ("grey", "colour", "vector")
+
+
+@dataclass(frozen=True)
+class Card:
+    """What the board says of a method.
+
+    title, authors, year, arxiv or url: the source. told: what supervision it gets (TOLD).
+    tuned_on: datasets on which its settings were chosen, by its authors or by us; tuning: what we tried, counted.
+    modalities, tracks, max_n: where it applies. bound: it frames the board and is not ranked.
+    requires: optional packages. parts: role -> the method whose cell of the same dataset and seed it starts from.
+    settings: changes to the fields' defaults (which are budget `full`), keyed by `budget`, `class` or `budget:class`,
+    where class is grey, colour or vector; applied class first, then budget, then both.
+    schedule: the paper's own training length, in words. deviations: where we differ from the paper, a sentence each.
+    """
+
+    title: str
+    authors: str
+    year: int
+    arxiv: str | None = None
+    url: str | None = None
+    told: Set[str] = field(default_factory=lambda: {"k"})
+    tuned_on: Set[str] = frozenset()
+    tuning: str = ""
+    modalities: Set[str] = field(default_factory=lambda: {"image", "vector"})
+    tracks: Set[str] = field(default_factory=lambda: {"transductive", "inductive"})
+    max_n: int | None = None
+    bound: bool = False
+    requires: Sequence[str] = ()
+    parts: Mapping[str, str] = field(default_factory=dict)
+    settings: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    schedule: str = ""
+    deviations: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        for name, values, allowed in (
+            ("told", self.told, TOLD),
+            ("modalities", self.modalities, MODALITIES),
+            ("tracks", self.tracks, TRACKS),
+        ):
+            if wrong := set(values) - allowed:
+                raise ValueError(f"{name} holds {sorted(wrong)}; allowed: {sorted(allowed)}")
+        for key in self.settings:
+            budget, _, kind = key.rpartition(":")
+            if (budget and budget not in BUDGETS) or (kind not in CLASSES and (budget or kind not in BUDGETS)):
+                raise ValueError(f"settings key {key!r}; allowed: a budget, a class, or 'budget:class'")
+
+    @property
+    def link(self) -> str | None:
+        """The address of the source."""
+        return f"https://arxiv.org/abs/{self.arxiv}" if self.arxiv else self.url
