@@ -18,7 +18,7 @@ from typing import Any
 
 from benchmark.ground.errors import Unavailable, UserError, unknown
 
-NOT_ENTRIES = {"__init__", "base", "registry", "run", "inputs", "labels", "prepare", "evidence", "parts"}
+NOT_ENTRIES = {"__init__", "base", "card", "registry", "run", "inputs", "labels", "prepare", "source", "evidence", "parts"}
 
 
 @dataclass(frozen=True)

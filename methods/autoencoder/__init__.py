@@ -1,0 +1,1 @@
+"""Autoencoders and the clustering built on them."""

@@ -1,0 +1,1 @@
+"""What frames every board: floors, ceilings, and what needs no learning."""

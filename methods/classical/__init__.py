@@ -1,0 +1,1 @@
+"""Clustering without a network."""
