@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -69,7 +69,7 @@ def _like(default: Any, value: Any, where: str) -> Any:
     return value
 
 
-@lru_cache(maxsize=None)
+@cache
 def fields(path: Path) -> dict[str, Any]:
     """The hyper-parameters in a method's file with their defaults: annotated assignments in the class with the card."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
@@ -119,5 +119,6 @@ def _imports(path: Path) -> list[Path]:
             modules += [node.module, *[f"{node.module}.{alias.name}" for alias in node.names]]
         elif isinstance(node, ast.Import):
             modules += [alias.name for alias in node.names]
-    parts = [module.split(".") for module in modules if module.startswith("methods.") and not module.startswith("methods.base")]
-    return [FOLDER.joinpath(*names[1:]).with_suffix(".py") for names in parts if len(names) > 1 and names[1] not in ("base", "run", "card")]
+    outside = ("base", "card", "run")
+    parts = [module.split(".")[1:] for module in modules if module.startswith("methods.")]
+    return [FOLDER.joinpath(*inner).with_suffix(".py") for inner in parts if inner[0] not in outside]
