@@ -1,0 +1,83 @@
+"""Fingerprints: a record is fresh as long as what made it is what would make it today.
+
+fit: method source and its parts, FIT_VERSION, configuration, inputs, k, seed, track, budget, device class, part fits.
+score, one a metric: fit, that metric's source, protocol, labels.
+"""
+
+from __future__ import annotations
+
+import ast
+import io
+import tokenize
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from benchmark.ground.files import canonical_json, sha256
+
+FIT_VERSION = 1  # raise by hand when base, run or worker change what a method gets
+SCORE_VERSION = 1  # raise by hand when the scorer changes what a metric gets
+
+
+def digest(value: Any) -> str:
+    """A short hash of a JSON-like value."""
+    return sha256(canonical_json(value, digits=12).encode())[:32]
+
+
+def source_digest(paths: Iterable[Path]) -> str:
+    """A hash of Python files by name and code: comments, docstrings and blank lines aside, on any Python version."""
+    return digest({path.name: bare_source(path) for path in paths})
+
+
+@cache
+def bare_source(path: Path) -> str:
+    """A file's code without comments, docstrings and blank lines."""
+    text = path.read_text(encoding="utf-8")
+    lines = text.splitlines()
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.type == tokenize.COMMENT:
+            row, column = token.start
+            lines[row - 1] = lines[row - 1][:column]
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and ast.get_docstring(node):
+            docstring = node.body[0]
+            for row in range(docstring.lineno - 1, docstring.end_lineno or docstring.lineno):
+                lines[row] = ""
+    return "\n".join(line.rstrip() for line in lines if line.strip())
+
+
+def fit_fingerprint(
+    *,
+    source: str,
+    config: dict[str, Any],
+    inputs: str,
+    k: int | None,
+    seed: int,
+    track: str,
+    budget: str,
+    device: str,
+    parts: dict[str, str],
+    supervision: str | None,
+) -> str:
+    """The fingerprint of a fit; parts maps role to the part's fit fingerprint."""
+    return digest(
+        {
+            "version": FIT_VERSION,
+            "source": source,
+            "config": config,
+            "inputs": inputs,
+            "k": k,
+            "seed": seed,
+            "track": track,
+            "budget": budget,
+            "device": device,
+            "parts": parts,
+            "supervision": supervision,
+        }
+    )
+
+
+def score_fingerprint(*, fit: str, metric_source: str, protocol: str, labels: str) -> str:
+    """The fingerprint of one score."""
+    return digest({"version": SCORE_VERSION, "fit": fit, "metric": metric_source, "protocol": protocol, "labels": labels})

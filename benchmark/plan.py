@@ -1,0 +1,191 @@
+"""From a suite and filters to ordered cells: parts first, each planned once, each with today's fingerprint."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import datasets
+import methods
+from benchmark.fingerprint import digest, fit_fingerprint, source_digest
+from benchmark.ground.errors import UserError, unknown
+from benchmark.store import slug
+from methods.card import BUDGETS, TRACKS
+
+SUITES = Path(__file__).parent / "suites"
+
+
+@dataclass(frozen=True)
+class Suite:
+    """A named run: which methods, datasets, seeds, budget and track make it."""
+
+    name: str
+    title: str
+    methods: Sequence[str]
+    datasets: Sequence[str]
+    seeds: int
+    budget: str
+    track: str
+
+
+def suites() -> list[str]:
+    """The names of the suites."""
+    return sorted(path.stem for path in SUITES.glob("*.toml"))
+
+
+def load_suite(name: str) -> Suite:
+    """Reads a suite; UserError for an unknown name or a field that is off."""
+    if name not in suites():
+        raise unknown("suite", name, suites())
+    raw = tomllib.loads((SUITES / f"{name}.toml").read_text(encoding="utf-8"))
+    try:
+        return Suite(name=name, **raw)
+    except TypeError as error:
+        raise UserError(f"suite {name!r}: {error}; a suite has title, methods, datasets, seeds, budget, track") from None
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One (method, variant, dataset, track, budget, seed), with everything that follows from it.
+
+    changes: hyper-parameters set by the user. k: the number of clusters the method is told, None where it is not.
+    parts: role -> the cell it starts from. not_applicable: why it can't run on this dataset, or None.
+    """
+
+    method: str
+    dataset: str
+    track: str
+    budget: str
+    seed: int
+    variant: str = "base"
+    device: str = "cpu"
+    changes: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def key(self) -> str:
+        """`<dataset>/<method>/<track>-<budget>-<variant>-s<seed>`."""
+        return f"{self.dataset}/{self.method}/{self.track}-{self.budget}-{self.variant}-s{self.seed}"
+
+    @property
+    def card(self) -> Any:
+        """The method's card."""
+        return methods.card(self.method)
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """The hyper-parameters in force."""
+        kind = datasets.card(self.dataset).kind
+        return methods.configure(self.method, kind=kind, budget=self.budget, changes=dict(self.changes))
+
+    @cached_property
+    def k(self) -> int | None:
+        """The number of clusters told to the method: the number of classes, or a multiple of it in variant `k2x`."""
+        if "k" not in self.card.told:
+            return None
+        multiple = re.fullmatch(r"k(\d+)x", self.variant)
+        return datasets.card(self.dataset).classes * (int(multiple[1]) if multiple else 1)
+
+    @cached_property
+    def parts(self) -> dict[str, Cell]:
+        """role -> the cell it starts from; variant `on-METHOD` names another one."""
+        roles = dict(self.card.parts)
+        other = re.fullmatch(r"on-([a-z0-9_-]+)", self.variant)
+        if other and roles:
+            chosen = other[1].replace("-", "_")
+            methods.entry(chosen)
+            roles = dict.fromkeys(roles, chosen)
+        shared = {"dataset": self.dataset, "track": self.track, "budget": self.budget, "seed": self.seed, "device": self.device}
+        return {role: Cell(method=name, **shared) for role, name in roles.items()}  # type: ignore[arg-type]
+
+    @cached_property
+    def not_applicable(self) -> str | None:
+        """Why the method has no cell on this dataset and track, or None where it has."""
+        card, data = self.card, datasets.card(self.dataset)
+        if data.modality not in card.modalities:
+            return f"takes {' and '.join(sorted(card.modalities))} inputs; these are {data.modality}s"
+        if self.track not in data.tracks:
+            return f"the dataset has no official split, so no {self.track} track"
+        if self.track not in card.tracks:
+            return f"can't treat new points, so it runs in the {' and '.join(sorted(card.tracks))} track only"
+        if card.max_n is not None and data.n > card.max_n:
+            return f"goes up to n = {card.max_n:,}; here n = {data.n:,}"
+        return None
+
+    @cached_property
+    def fit_fingerprint(self) -> str:
+        """Today's fingerprint of this cell's fit."""
+        data = datasets.card(self.dataset)
+        return fit_fingerprint(
+            source=_method_source(self.method),
+            config=self.config,
+            inputs=data.sha_inputs,
+            k=self.k,
+            seed=self.seed,
+            track=self.track,
+            budget=self.budget,
+            device=self.device.split(":")[0],
+            parts={role: cell.fit_fingerprint for role, cell in self.parts.items()},
+            supervision=data.sha_labels if "labels" in self.card.told else None,
+        )
+
+
+def _method_source(name: str) -> str:
+    return source_digest(methods.source_files(methods.entry(name)))
+
+
+def plan(
+    *,
+    method_names: Iterable[str],
+    dataset_names: Iterable[str],
+    seeds: int,
+    budget: str,
+    track: str,
+    variant: str | None = None,
+    device: str = "cpu",
+    changes: Mapping[str, Mapping[str, Any]] | None = None,
+) -> list[Cell]:
+    """The cells of a run in the order they can be trained, parts included, each once.
+
+    changes: method -> field -> value; a method with changes gets a variant of its own unless one is named.
+    """
+    changes = changes or {}
+    if budget not in BUDGETS:
+        raise unknown("budget", budget, BUDGETS)
+    if track not in TRACKS:
+        raise unknown("track", track, TRACKS)
+    if seeds < 1:
+        raise UserError(f"seeds is {seeds}; at least 1 is needed (--seeds 3 means seeds 0, 1 and 2)")
+    chosen, sets = list(dict.fromkeys(method_names)), list(dict.fromkeys(dataset_names))
+    for name in [*chosen, *changes]:
+        methods.entry(name)
+    for name in sets:
+        datasets.entry(name)
+    ordered: dict[str, Cell] = {}
+    for seed in range(seeds):
+        for dataset in sets:
+            for method in chosen:
+                own = changes.get(method, {})
+                slugged = slug(variant, "variant") if variant else f"set-{digest(dict(own))[:8]}" if own else "base"
+                cell = Cell(method, dataset, track, budget, seed, slugged, device, dict(own))
+                for one in with_parts(cell):
+                    ordered.setdefault(one.key, one)
+    return list(ordered.values())
+
+
+def with_parts(cell: Cell) -> list[Cell]:
+    """The cells a cell needs, and then itself."""
+    if cell.not_applicable:
+        return [cell]
+    return [*(one for part in cell.parts.values() for one in with_parts(part)), cell]
+
+
+def from_record(record: Mapping[str, Any]) -> Cell:
+    """The cell of a record, as it would be planned today."""
+    keys = ("method", "dataset", "track", "budget", "seed", "variant")
+    device = record.get("environment", {}).get("device", "cpu")
+    return Cell(**{key: record[key] for key in keys}, device=device, changes=record.get("changes", {}))
