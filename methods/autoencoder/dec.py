@@ -1,0 +1,97 @@
+"""DEC: refines an autoencoder's codes and k centres by matching soft assignments to their own sharpened version.
+
+Xie, Girshick, Farhadi, "Unsupervised Deep Embedding for Clustering Analysis", ICML 2016. arXiv:1511.06335.
+Idea: codes are assigned to centres by a Student-t kernel; the target squares these assignments and divides by the
+cluster's size, so that confident ones grow. The KL divergence between the two trains encoder and centres.
+Deviates: see the card.
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from datasets.base import Inputs
+from methods.base import Card, Method
+from methods.parts.batches import autocast, batches, flat, through
+from methods.parts.kmeans import kmeans
+from methods.parts.targets import Centres, divergence, sharpened
+from methods.run import Run
+
+
+@dataclass
+class DEC(Method):
+    """Deep embedded clustering, from a trained autoencoder."""
+
+    card = Card(
+        title="Unsupervised Deep Embedding for Clustering Analysis",
+        authors="Xie, Girshick, Farhadi",
+        year=2016,
+        arxiv="1511.06335",
+        told={"k"},
+        tuned_on={"mnist"},
+        parts={"autoencoder": "ae_kmeans"},
+        schedule="until fewer than 0.1% of rows change their cluster between two targets",
+        deviations=["the autoencoder is trained end to end by Adam, not layer by layer"],
+        settings={
+            "smoke": {"steps": 20, "interval": 5},
+            "quick": {"steps": 300},
+            "paper": {"steps": 20000},
+        },
+    )
+
+    lr: float = 0.01  # DEC section 4.2
+    momentum: float = 0.9  # the authors' solver
+    batch_size: int = 256  # DEC section 4.2
+    interval: int = 30  # steps between targets; ours, one value for all sets
+    steps: int = 3000  # ours, at most
+    tolerance: float = 0.001  # DEC section 4.2: stop when fewer rows change
+    starts: int = 20  # DEC section 4.2: k-means restarts
+    precision: str = "bf16"  # ours; codes, assignments and targets are float32
+
+    def fit(self, inputs: Inputs, k: int | None, run: Run) -> None:
+        """Starts from the autoencoder's codes and k-means, then alternates targets and steps."""
+        x = inputs.train
+        self.encoder = copy.deepcopy(run.parts["autoencoder"].network.encoder).to(run.device).train()
+        centres, _ = kmeans(self.embed(x), k, run, starts=self.starts)
+        self.head = Centres(centres).to(run.device)
+        weights = [*self.encoder.parameters(), *self.head.parameters()]
+        optimiser = torch.optim.SGD(weights, lr=self.lr, momentum=self.momentum)
+        before, order = None, iter(())
+        for _ in run.epochs(max(1, self.steps // self.interval)):
+            with autocast(self.precision, run.device):
+                target = sharpened(self.assign_soft(x))  # DEC eq. 3
+            now = target.argmax(1)
+            if before is not None and (now != before).float().mean() < self.tolerance:
+                break
+            before = now
+            for _ in range(self.interval):
+                rows = next(order, None)
+                if rows is None:
+                    order = batches(len(x), self.batch_size, run.generator)
+                    rows = next(order)
+                with autocast(self.precision, run.device):
+                    code = self.encoder(flat(x[rows].to(run.device)))
+                loss = divergence(target[rows].to(run.device), self.head(code))  # DEC eq. 2
+                optimiser.zero_grad()
+                loss.backward()
+                optimiser.step()
+                run.log(kl=loss)
+        self.encoder.eval()
+
+    def embed(self, x: Tensor) -> Tensor:
+        """Codes [n, code] float32."""
+        return through(self.encoder, x, flat)
+
+    def assign_soft(self, x: Tensor) -> Tensor:
+        """q of every row: [n, k] float32."""
+        z = self.embed(x)
+        with torch.no_grad():
+            return self.head(z.to(self.head.centres.device)).to(x.device)
+
+    def assign(self, x: Tensor) -> Tensor:
+        """The most probable cluster: [n] int64."""
+        return self.assign_soft(x).argmax(1)
