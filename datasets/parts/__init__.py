@@ -1,0 +1,1 @@
+"""What two or more datasets share: readers of file formats."""

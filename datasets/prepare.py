@@ -1,0 +1,173 @@
+"""Turns a dataset's raw files into prepared inputs and labels: two folders, with opaque names, under two roots.
+
+Sighted: it opens labels, so only the parent process imports it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmark.ground.errors import MissingData
+from benchmark.ground.files import canonical_json, replacing, sha256, sha256_array, sha256_file, write_text
+from datasets import registry
+from datasets.base import Card, Raw
+from datasets.parts import npz
+from datasets.source import Source
+
+PREPARE_VERSION = 1
+_PROTOCOL = "protocol v1"
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A dataset as it lies in the cache. inputs and labels: folders; addresses: their names, hashes of their content."""
+
+    name: str
+    kind: str
+    modality: str
+    inputs: Path
+    inputs_address: str
+    labels: Path
+    labels_address: str
+    n: int
+    classes: int
+    has_split: bool
+
+
+def prepare(name: str, *, cache: Path, data: Path | None = None, download: bool = False) -> Prepared:
+    """Makes the prepared files of a dataset, or finds them whole; MissingData where raw files are absent or wrong.
+
+    cache: the cache's root. data: the user's data folder. download: whether official addresses may be asked.
+    """
+    card, cache = registry.card(name), Path(cache)
+    index = cache / "labels" / "index" / f"{name}.json"
+    known = _intact(index, cache, card)
+    if known is None:
+        raw = read(name, Source(data, cache, download, name=name))
+        check(name, raw, card)
+        known = _write(name, raw, card, cache)
+        write_text(index, canonical_json(known))
+    return Prepared(
+        name=name,
+        kind=card.kind,
+        modality=card.modality,
+        inputs=cache / "inputs" / known["inputs"],
+        inputs_address=known["inputs"],
+        labels=cache / "labels" / known["labels"],
+        labels_address=known["labels"],
+        n=card.n,
+        classes=card.classes,
+        has_split=bool(card.n_test),
+    )
+
+
+def fold_seed(name: str) -> int:
+    """The dataset's seed of the stratified 80/20 that kNN and the probe use where there is no official split."""
+    return _integer(f"{name} {_PROTOCOL} folds")
+
+
+def read(name: str, source: Source) -> Raw:
+    """The canonical arrays, from `<name>.npz` where that is there and the dataset comes from files, else from its loader."""
+    module = registry.get(name)
+    if module.card.files and source.has(f"{name}.npz"):
+        return npz.load(source, f"{name}.npz")
+    return module.load(source)
+
+
+def sha_labels(raw: Raw) -> str:
+    """The hash of the labels, the split folded in."""
+    return sha256_array(raw.labels if raw.split is None else np.stack([raw.labels, raw.split.astype(np.int64)]))
+
+
+def check(name: str, raw: Raw, card: Card) -> None:
+    """Compares canonical arrays with the card; MissingData, with both values, where they differ."""
+    dtype = "uint8" if card.modality == "image" else "float32"
+    facts: dict[str, tuple[Any, Any]] = {
+        "shape of the inputs": (raw.inputs.shape, (card.n, *card.shape)),
+        "type of the inputs": (str(raw.inputs.dtype), dtype),
+        "shape of the labels": (raw.labels.shape, (card.n,)),
+        "type of the labels": (str(raw.labels.dtype), "int64"),
+        "number of test rows": (0 if raw.split is None else int(np.count_nonzero(raw.split == 1)), card.n_test),
+        "number of train rows": (
+            0 if raw.split is None else int(np.count_nonzero(raw.split == 0)),
+            card.n_test and card.n - card.n_test,
+        ),
+        "classes": (np.unique(raw.labels).tolist(), list(range(card.classes))),
+        "hash of the inputs": (sha256_array(raw.inputs), card.sha_inputs),
+        "hash of the labels": (sha_labels(raw), card.sha_labels),
+    }
+    for fact, (found, wanted) in facts.items():
+        if found != wanted:
+            raise MissingData(
+                f"dataset {name!r}: the {fact} is {found}, but the card says {wanted}; "
+                f"the files are another version: put the official ones there, or `python run_all.py data get {name}`"
+            )
+
+
+def _integer(text: str) -> int:
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
+
+
+def _permutation(name: str, n: int) -> np.ndarray:
+    seed = int.from_bytes(hashlib.sha256(f"{name} {_PROTOCOL}".encode()).digest(), "big")
+    return np.random.Generator(np.random.PCG64(seed)).permutation(n)
+
+
+def _standardised(inputs: np.ndarray) -> np.ndarray:
+    """Vectors less one global mean, over one global scale; fsum, so that every machine gets the same bytes."""
+    values = inputs.astype(np.float64)
+    centred = values - math.fsum(values.ravel()) / values.size
+    scale = math.sqrt(math.fsum(np.square(centred).ravel()) / values.size)
+    return (centred / (scale or 1.0)).astype(np.float32)
+
+
+def _write(name: str, raw: Raw, card: Card, cache: Path) -> dict[str, Any]:
+    """Writes the prepared files; returns the index."""
+    order = _permutation(name, card.n)
+    vectors = card.modality == "vector" and card.standardise
+    inputs = {"x.npy": (_standardised(raw.inputs) if vectors else raw.inputs)[order]}
+    if raw.split is not None:
+        inputs["split.npy"] = raw.split[order]
+    labels = {"y.npy": raw.labels[order]}
+    addresses = {
+        kind: sha256(*[sha256_array(a).encode() for a in arrays.values()])
+        for kind, arrays in (("inputs", inputs), ("labels", labels))
+    }
+    files = {}
+    for kind, arrays in (("inputs", inputs), ("labels", labels)):
+        for file, array in arrays.items():
+            path = cache / kind / addresses[kind] / file
+            with replacing(path) as part, part.open("wb") as stream:
+                np.save(stream, array, allow_pickle=False)
+            files[f"{kind}/{addresses[kind]}/{file}"] = sha256_file(path)
+    return {**addresses, **_stamp(card), "dataset": name, "files": files}
+
+
+def _stamp(card: Card) -> dict[str, Any]:
+    """What the prepared files depend on besides the name."""
+    return {
+        "version": PREPARE_VERSION,
+        "protocol": _PROTOCOL,
+        "sha_inputs": card.sha_inputs,
+        "sha_labels": card.sha_labels,
+        "standardise": card.standardise,
+    }
+
+
+def _intact(index: Path, cache: Path, card: Card) -> dict[str, Any] | None:
+    """The index, if it is today's and every file it names is whole; None asks for the files to be made again."""
+    try:
+        known = json.loads(index.read_text(encoding="utf-8"))
+        if any(known.get(key) != value for key, value in _stamp(card).items()):
+            return None
+        whole = all(sha256_file(cache / path) == wanted for path, wanted in known["files"].items())
+        return known if whole and known["files"] else None
+    except (OSError, ValueError, KeyError, AttributeError):
+        return None

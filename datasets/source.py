@@ -1,0 +1,145 @@
+"""Where raw files come from: the user's data folder, then the cache, then the official download."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import lzma
+import pickle
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urljoin, urlsplit
+
+from benchmark.ground.errors import MissingData, UserError
+from benchmark.ground.files import remove, scratch_name
+
+_SCHEMES = ("https",)
+_BROKEN = (
+    OSError,
+    EOFError,
+    ValueError,
+    KeyError,
+    gzip.BadGzipFile,
+    lzma.LZMAError,
+    pickle.UnpicklingError,
+    tarfile.TarError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+
+
+class Source:
+    """The raw files of one dataset.
+
+    data: the user's folder (`BLINDBENCH_DATA` or `--data`), in torchvision's layout. cache: the cache, whose folder
+    `raw` holds downloads in the same layout. download: whether official addresses may be asked. name: for messages.
+    """
+
+    def __init__(self, data: Path | None, cache: Path, download: bool = False, *, name: str = "NAME") -> None:
+        self.data = Path(data) if data else None
+        self.raw = Path(cache) / "raw"
+        self.download = download
+        self.name = name
+
+    @property
+    def _roots(self) -> list[Path]:
+        return [root for root in (self.data, self.raw) if root is not None]
+
+    def has(self, path: str) -> bool:
+        """Whether the file lies in the data folder or in the cache; says nothing of what is in it."""
+        return any((root / path).is_file() for root in self._roots)
+
+    def find(self, path: str, *, checksum: str = "", urls: Sequence[str] = ()) -> Path:
+        """The file at `path` (relative, torchvision's layout), its checksum verified; MissingData where there is none.
+
+        checksum: "md5:…" or "sha256:…"; "" for files that carry no official one. urls: official addresses, https only.
+        """
+        for root in self._roots:
+            found = root / path
+            if not found.is_file():
+                continue
+            if not found.resolve().is_relative_to(root.resolve()):
+                raise self._error(f"the file {path} is a link out of {root}, which is refused; put the file itself there")
+            wrong = _mismatch(found, checksum)
+            if not wrong:
+                return found
+            if not (self.download and urls and root == self.raw):
+                raise self.damaged(found, wrong)
+        if self.download and urls:
+            return self._fetch(path, checksum, urls)
+        places = [f"in the data folder {self.data}" if self.data else "BLINDBENCH_DATA is not set", f"in the cache {self.raw}"]
+        raise self._error(f"the file {path} is missing ({'; not '.join(places)})")
+
+    @contextmanager
+    def reading(self, path: Path) -> Iterator[None]:
+        """Turns whatever a parser raises on a bad file into one line of MissingData."""
+        try:
+            yield
+        except MissingData:
+            raise
+        except _BROKEN as error:
+            raise self.damaged(path, " ".join(str(error).split()) or type(error).__name__) from error
+
+    def damaged(self, path: Path, what: str) -> MissingData:
+        """The error for a file that is there and wrong."""
+        return self._error(f"the file {path} is damaged: {what}; remove it")
+
+    def _error(self, what: str) -> MissingData:
+        return MissingData(
+            f"dataset {self.name!r}: {what}; next: `python run_all.py data get {self.name}`, or set BLINDBENCH_DATA "
+            "to a folder that has the file"
+        )
+
+    def _fetch(self, path: str, checksum: str, urls: Sequence[str]) -> Path:
+        """Downloads into a folder that is removed whatever happens; only a whole, verified file moves to its place."""
+        import pooch
+
+        pooch.get_logger().setLevel("ERROR")
+        for url in urls:
+            _require_https(url)
+        target = self.raw / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        folder = target.with_name(scratch_name(target.name))
+        failures = []
+        for url in urls:
+            getter = pooch.HTTPDownloader(timeout=60, hooks={"response": _refuse_downgrade})
+            try:
+                got = pooch.retrieve(url, checksum or None, fname=target.name, path=folder, downloader=getter)
+                Path(got).replace(target)
+                return target
+            except UserError:
+                raise
+            except (OSError, ValueError) as error:
+                failures.append(f"{url}: {' '.join(str(error).split())}")
+            finally:
+                remove(folder)
+        raise self._error(f"the download of {path} failed ({'; '.join(failures)})")
+
+
+def _require_https(url: str) -> None:
+    if urlsplit(url).scheme not in _SCHEMES:
+        raise UserError(f"the address {url!r} is refused: downloads go over https only; give an https address")
+
+
+def _refuse_downgrade(response: Any, *_: Any, **__: Any) -> None:
+    """Called for every response, redirects among them, before the next hop is asked."""
+    _require_https(response.url)
+    if response.is_redirect:
+        _require_https(urljoin(response.url, response.headers["location"]))
+
+
+def _mismatch(path: Path, checksum: str) -> str:
+    """What is wrong with the file's checksum, or ""."""
+    if not checksum:
+        return ""
+    kind, _, wanted = checksum.partition(":")
+    if kind not in ("md5", "sha256") or not wanted:
+        raise UserError(f"checksum {checksum!r} is not 'md5:…' or 'sha256:…'")
+    with path.open("rb") as stream:
+        found = hashlib.file_digest(stream, kind).hexdigest()
+    return "" if found == wanted else f"its {kind} is {found}, not {wanted}, so it is cut off or another file"
