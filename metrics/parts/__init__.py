@@ -1,0 +1,1 @@
+"""What two or more metrics share: the contingency table, the matching, entropies, neighbours, samples."""
