@@ -12,18 +12,18 @@ import copy
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
 
 from datasets.base import Inputs
-from methods.base import Card, Method
-from methods.parts.batches import autocast, batches, flat, through
+from methods.base import Card
+from methods.parts.batches import autocast, flat
 from methods.parts.kmeans import kmeans
-from methods.parts.targets import Centres, divergence, sharpened
+from methods.parts.self_training import SelfTrained
+from methods.parts.targets import Centres, divergence
 from methods.run import Run
 
 
 @dataclass
-class DEC(Method):
+class DEC(SelfTrained):
     """Deep embedded clustering, from a trained autoencoder."""
 
     card = Card(
@@ -60,38 +60,13 @@ class DEC(Method):
         self.head = Centres(centres).to(run.device)
         weights = [*self.encoder.parameters(), *self.head.parameters()]
         optimiser = torch.optim.SGD(weights, lr=self.lr, momentum=self.momentum)
-        before, order = None, iter(())
-        for _ in run.epochs(max(1, self.steps // self.interval)):
+        plan = {"steps": self.steps, "interval": self.interval, "batch_size": self.batch_size, "tolerance": self.tolerance}
+        for rows, target in self.rounds(x, run, **plan):
             with autocast(self.precision, run.device):
-                target = sharpened(self.assign_soft(x))  # DEC eq. 3
-            now = target.argmax(1)
-            if before is not None and (now != before).float().mean() < self.tolerance:
-                break
-            before = now
-            for _ in range(self.interval):
-                rows = next(order, None)
-                if rows is None:
-                    order = batches(len(x), self.batch_size, run.generator)
-                    rows = next(order)
-                with autocast(self.precision, run.device):
-                    code = self.encoder(flat(x[rows].to(run.device)))
-                loss = divergence(target[rows].to(run.device), self.head(code))  # DEC eq. 2
-                optimiser.zero_grad()
-                loss.backward()
-                optimiser.step()
-                run.log(kl=loss)
+                code = self.encoder(flat(x[rows].to(run.device)))
+            loss = divergence(target.to(run.device), self.head(code))  # DEC eq. 2
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            run.log(kl=loss)
         self.encoder.eval()
-
-    def embed(self, x: Tensor) -> Tensor:
-        """Codes [n, code] float32."""
-        return through(self.encoder, x, flat)
-
-    def assign_soft(self, x: Tensor) -> Tensor:
-        """q of every row: [n, k] float32."""
-        z = self.embed(x)
-        with torch.no_grad():
-            return self.head(z.to(self.head.centres.device)).to(x.device)
-
-    def assign(self, x: Tensor) -> Tensor:
-        """The most probable cluster: [n] int64."""
-        return self.assign_soft(x).argmax(1)
