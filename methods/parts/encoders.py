@@ -1,0 +1,118 @@
+"""Backbones of the image methods: a small convolutional network, ResNet-18 for small images, and an MLP for vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from methods.parts.batches import GREY_SIDE
+
+NAMES = ("small", "resnet18")
+
+
+def encoder(shape: Sequence[int], name: str = "small") -> nn.Module:
+    """A backbone for inputs of `shape` ([c, h, w] or [d]); its attribute `width` is the embedding's dimension.
+
+    small: 0.24 M (grey) or 0.39 M (colour) parameters. resnet18: He et al. (arXiv 1512.03385) with the stem for small
+    images of SimCLR's appendix B.9: 3×3, stride 1, no max-pooling. Vectors get an MLP under either name.
+    """
+    if name not in NAMES:
+        raise ValueError(f"no encoder {name!r}; allowed: {', '.join(NAMES)}")
+    if len(shape) == 1:
+        return MLP(shape[0])
+    network = ResNet18(shape[0]) if name == "resnet18" else SmallConvNet(shape[0])
+    return network.to(memory_format=torch.channels_last)
+
+
+def projector(width: int, hidden: int, out: int, *, layers: int = 2) -> nn.Sequential:
+    """The MLP between embedding and loss: [b, width] to [b, out]; batch norm and ReLU after each hidden layer."""
+    blocks: list[nn.Module] = []
+    for _ in range(layers - 1):
+        blocks += [nn.Linear(width, hidden, bias=False), nn.BatchNorm1d(hidden), nn.ReLU(inplace=True)]
+        width = hidden
+    return nn.Sequential(*blocks, nn.Linear(width, out))
+
+
+def image_shape(x: Tensor) -> tuple[int, ...]:
+    """The shape of one network input for raw inputs x: small grey images are brought to 28×28 by `pixels`."""
+    shape = tuple(x.shape[1:])
+    return (1, GREY_SIDE, GREY_SIDE) if len(shape) == 3 and shape[0] == 1 and shape[-1] < GREY_SIDE else shape
+
+
+class SmallConvNet(nn.Sequential):
+    """Four 3×3 convolutions, max-pooling between them, mean over the plane: [b, c, h, w] to [b, width]."""
+
+    def __init__(self, channels: int) -> None:
+        widths = (32, 64, 128, 128) if channels == 1 else (32, 64, 128, 256)
+        pools = (True, True, False, False) if channels == 1 else (True, True, True, False)
+        blocks: list[nn.Module] = []
+        for out, pool in zip(widths, pools, strict=True):
+            blocks += [*_conv(channels, out), nn.ReLU(inplace=True)]
+            if pool:
+                blocks.append(nn.MaxPool2d(2))
+            channels = out
+        super().__init__(*blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten())
+        self.width = widths[-1]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Embeddings of images x in 0..1."""
+        return super().forward(_centred(x))
+
+
+class ResNet18(nn.Module):
+    """ResNet-18 with a 3×3 stem and no max-pooling: [b, c, h, w] to [b, 512]."""
+
+    width = 512
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(*_conv(channels, 64), nn.ReLU(inplace=True))
+        plan = [(64, 64, 1), (64, 64, 1), (64, 128, 2), (128, 128, 1), (128, 256, 2), (256, 256, 1), (256, 512, 2), (512, 512, 1)]
+        self.blocks = nn.Sequential(*(BasicBlock(*step) for step in plan))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Embeddings of images x in 0..1."""
+        return self.blocks(self.stem(_centred(x))).mean(dim=(2, 3))
+
+
+class BasicBlock(nn.Module):
+    """Two 3×3 convolutions and a shortcut (arXiv 1512.03385, figure 2)."""
+
+    def __init__(self, channels: int, out: int, stride: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(*_conv(channels, out, stride=stride), nn.ReLU(inplace=True), *_conv(out, out))
+        plain = stride == 1 and channels == out
+        self.shortcut = nn.Identity() if plain else nn.Sequential(*_conv(channels, out, stride=stride, side=1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """relu(body(x) + shortcut(x))."""
+        return F.relu(self.body(x) + self.shortcut(x))
+
+
+class MLP(nn.Sequential):
+    """Two hidden layers for vectors: [b, d] to [b, 256]."""
+
+    width = 256
+
+    def __init__(self, dim: int) -> None:
+        super().__init__(
+            nn.Linear(dim, 256, bias=False),
+            nn.BatchNorm1d(256),
+            nn.ReLU(inplace=True),
+            nn.Linear(256, 256, bias=False),
+            nn.BatchNorm1d(256),
+            nn.ReLU(inplace=True),
+        )
+
+
+def _conv(channels: int, out: int, *, stride: int = 1, side: int = 3) -> tuple[nn.Module, nn.Module]:
+    """A convolution without bias, and batch norm."""
+    return nn.Conv2d(channels, out, side, stride, side // 2, bias=False), nn.BatchNorm2d(out)
+
+
+def _centred(x: Tensor) -> Tensor:
+    """0..1 to −1..1, in the memory order that convolutions like best."""
+    return (2 * x - 1).contiguous(memory_format=torch.channels_last)
