@@ -17,6 +17,7 @@ NEEDS = {
     "train_contingency": "labels_true_train and labels_pred_train",
     "clusters": "labels_pred",
     "labels_true": "labels_true",
+    "labels_pred": "labels_pred",
     "embeddings": "embeddings",
     "soft": "soft",
     "split": "embeddings_train, labels_train, embeddings_test and labels_test",

@@ -98,7 +98,7 @@ class Evidence:
     @cached_property
     def clusters(self) -> dict[int, int]:
         """How many samples lie in each cluster that occurs, by id; noise is −1."""
-        known = self.contingency if self.has("contingency") else Contingency.of(self.labels_pred, self.labels_pred)
+        known = self.contingency if self.has("contingency") else Contingency.of(np.zeros_like(self.labels_pred), self.labels_pred)
         return dict(zip(known.clusters.tolist(), known.cluster_sizes.tolist(), strict=True))
 
     @cached_property
