@@ -52,7 +52,7 @@ def fit_fingerprint(
     source: str,
     config: dict[str, Any],
     inputs: str,
-    k: int | None,
+    k: list[int | None],
     seed: int,
     track: str,
     budget: str,
@@ -60,7 +60,10 @@ def fit_fingerprint(
     parts: dict[str, str],
     supervision: str | None,
 ) -> str:
-    """The fingerprint of a fit; parts maps role to the part's fit fingerprint."""
+    """The fingerprint of a fit.
+
+    k: what the method is told, and how many clusters the harness makes of its embedding. parts: role -> fit fingerprint.
+    """
     return digest(
         {
             "version": FIT_VERSION,

@@ -53,7 +53,7 @@ def load_suite(name: str) -> Suite:
 class Cell:
     """One (method, variant, dataset, track, budget, seed), with everything that follows from it.
 
-    changes: hyper-parameters set by the user. k: the number of clusters the method is told, None where it is not.
+    changes: hyper-parameters set by the user.
     parts: role -> the cell it starts from. not_applicable: why it can't run on this dataset, or None.
     """
 
@@ -83,12 +83,15 @@ class Cell:
         return methods.configure(self.method, kind=kind, budget=self.budget, changes=dict(self.changes))
 
     @cached_property
+    def clusters(self) -> int:
+        """The number of clusters asked for: the number of classes, or a multiple of it in variant `k2x`."""
+        multiple = re.fullmatch(r"k([1-9]\d?)x", self.variant)
+        return int(datasets.card(self.dataset).classes) * (int(multiple[1]) if multiple else 1)
+
+    @property
     def k(self) -> int | None:
-        """The number of clusters told to the method: the number of classes, or a multiple of it in variant `k2x`."""
-        if "k" not in self.card.told:
-            return None
-        multiple = re.fullmatch(r"k(\d+)x", self.variant)
-        return datasets.card(self.dataset).classes * (int(multiple[1]) if multiple else 1)
+        """The number of clusters told to the method, None where it is not told."""
+        return self.clusters if "k" in self.card.told else None
 
     @cached_property
     def parts(self) -> dict[str, Cell]:
@@ -124,7 +127,7 @@ class Cell:
             source=_method_source(self.method),
             config=self.config,
             inputs=data.sha_inputs,
-            k=self.k,
+            k=[self.k, self.clusters],
             seed=self.seed,
             track=self.track,
             budget=self.budget,

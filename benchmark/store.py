@@ -89,7 +89,9 @@ class Cache:
 def slug(text: str, what: str) -> str:
     """The text, if it can be part of a path on every system; else UserError."""
     if not _SLUG.fullmatch(text) or ".." in text:
-        raise UserError(f"{what} {text!r} can't be a name; allowed: a-z, 0-9, '_', '-', '.', at most 80, starting with a-z or 0-9")
+        raise UserError(
+            f"{what} {text!r} can't be a name; allowed: a-z, 0-9, '_', '-', '.', at most 80, starting with a-z or 0-9"
+        )
     return text
 
 

@@ -1,0 +1,1 @@
+"""Executors: they take planned cells and see each one to its record."""

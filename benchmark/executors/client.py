@@ -1,0 +1,215 @@
+"""The parent's side of the fork server: start it clean, send jobs, hold each to its limits."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from benchmark.ground.errors import UserError
+
+POLL_SECONDS = 0.2
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Where a job ends: seconds of wall clock and processor, MiB of the whole process tree."""
+
+    wall_seconds: float
+    cpu_seconds: float
+    memory_mib: float
+
+
+@dataclass(frozen=True)
+class Exit:
+    """How a job ended. status: exit code, negative for a signal. limit: which limit killed it, or None."""
+
+    status: int
+    wall_seconds: float
+    cpu_seconds: float
+    peak_mib: float
+    limit: str | None = None
+
+
+class Stopped(Exception):
+    """The run is being stopped; no record is owed."""
+
+
+class _Call:
+    def __init__(self) -> None:
+        self.done = threading.Event()
+        self.pid: int | None = None
+        self.answer: dict[str, Any] = {}
+
+
+class ForkServer:
+    """A started fork server for one module's `main(job)`; safe to call from several threads.
+
+    code: the folder it runs from. env: its whole environment. Use as a context manager.
+    """
+
+    def __init__(self, module: str, *, code: Path, env: dict[str, str]) -> None:
+        self.module = module
+        self._calls: dict[str, _Call] = {}
+        self._lock = threading.Lock()
+        self._stopped = False
+        command = [sys.executable, "-m", "benchmark.executors.server", module]
+        self._process = subprocess.Popen(
+            command, cwd=code, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
+        )
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def __enter__(self) -> ForkServer:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends the server and every job in it."""
+        self._stopped = True
+        with contextlib.suppress(OSError):
+            if self._process.stdin:
+                self._process.stdin.close()
+        try:
+            self._process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        for call in list(self._calls.values()):
+            call.done.set()
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            message = json.loads(line)
+            call = self._calls[message["id"]]
+            if "pid" in message:
+                call.pid = message["pid"]
+            else:
+                call.answer = message
+                call.done.set()
+        self._stopped = True
+        for call in list(self._calls.values()):
+            call.done.set()
+
+    def run(
+        self, job: dict[str, Any], *, folder: Path, scratch: Path, limits: Limits, on_poll: Callable[[], None] | None = None
+    ) -> Exit:
+        """Runs one job to its end or to a limit. Writes `job.json` and `log.txt` into folder.
+
+        Raises Stopped when the server is closed meanwhile.
+        """
+        name = uuid.uuid4().hex
+        path = folder / "job.json"
+        path.write_text(json.dumps(job), encoding="utf-8")
+        env = {"HOME": str(scratch), "TMPDIR": str(scratch), "TEMP": str(scratch), "TMP": str(scratch)}
+        request = {"id": name, "job": str(path), "log": str(folder / "log.txt"), "scratch": str(scratch), "env": env}
+        call = self._calls[name] = _Call()
+        started = time.monotonic()
+        try:
+            with self._lock:
+                assert self._process.stdin is not None
+                self._process.stdin.write((json.dumps(request) + "\n").encode())
+                self._process.stdin.flush()
+            limit, peak, cpu = self._watch(call, started, limits, on_poll)
+        except (BrokenPipeError, ValueError):
+            raise self._gone() from None
+        finally:
+            self._calls.pop(name, None)
+        if not call.answer:
+            raise self._gone()
+        return Exit(
+            status=call.answer["status"],
+            wall_seconds=time.monotonic() - started,
+            cpu_seconds=call.answer["cpu_seconds"] or cpu,
+            peak_mib=max(peak, call.answer["max_rss_mib"] or 0.0),
+            limit=limit,
+        )
+
+    def _gone(self) -> Exception:
+        code = self._process.poll()
+        if code in (None, 0, -signal.SIGINT, -signal.SIGTERM) or self._stopped:
+            return Stopped()
+        return UserError(f"the process that forks {self.module} ended with {code}; its last words stand above")
+
+    def _watch(
+        self, call: _Call, started: float, limits: Limits, on_poll: Callable[[], None] | None
+    ) -> tuple[str | None, float, float]:
+        """Waits for the job's end; kills it at a limit. Returns (limit, peak MiB, cpu seconds) as polled."""
+        peak = cpu = 0.0
+        while not call.done.wait(POLL_SECONDS):
+            if on_poll:
+                on_poll()
+            if call.pid is None:
+                continue
+            now, memory = tree_usage(call.pid)
+            cpu, peak = max(cpu, now), max(peak, memory)
+            over = (
+                ("wall", time.monotonic() - started, limits.wall_seconds),
+                ("cpu", cpu, limits.cpu_seconds),
+                ("memory", memory, limits.memory_mib),
+            )
+            for name, value, allowed in over:
+                if value > allowed:
+                    kill_tree(call.pid)
+                    call.done.wait(30)
+                    return name, peak, cpu
+        return None, peak, cpu
+
+
+def tree_usage(pid: int) -> tuple[float, float]:
+    """(CPU seconds, resident MiB) of a process and all its descendants; zeros once it is gone."""
+    cpu = memory = 0.0
+    with contextlib.suppress(psutil.Error):
+        root = psutil.Process(pid)
+        for process in [root, *root.children(recursive=True)]:
+            with contextlib.suppress(psutil.Error):
+                times = process.cpu_times()
+                cpu += times.user + times.system
+                memory += process.memory_info().rss / 2**20
+    return cpu, memory
+
+
+def kill_tree(pid: int) -> None:
+    """Kills a process, its session and all its descendants."""
+    with contextlib.suppress(psutil.Error):
+        root = psutil.Process(pid)
+        for process in [*root.children(recursive=True), root]:
+            with contextlib.suppress(psutil.Error):
+                process.kill()
+    if hasattr(os, "killpg"):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(pid, signal.SIGKILL)
+
+
+def clean_environment(threads: int) -> dict[str, str]:
+    """The whole environment of a fork server: an allow-list, fixed thread counts, no data path, no user's home."""
+    allowed = (
+        "PATH",
+        "LANG",
+        "LC_ALL",
+        "SYSTEMROOT",
+        "LD_LIBRARY_PATH",
+        "DYLD_LIBRARY_PATH",
+        "VIRTUAL_ENV",
+        "CUDA_VISIBLE_DEVICES",
+    )
+    env = {name: os.environ[name] for name in allowed if name in os.environ}
+    counts = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS", "NUMEXPR_NUM_THREADS")
+    env.update(dict.fromkeys(counts, str(threads)))
+    env.update(PYTHONHASHSEED="0", PYTHONDONTWRITEBYTECODE="1", PYTHONUNBUFFERED="1", CUBLAS_WORKSPACE_CONFIG=":4096:8")
+    return env

@@ -1,0 +1,408 @@
+"""One cell to its record: fit it blind, score what came out, write it down. Every failure is a record too."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import json
+import os
+import platform
+import shutil
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+
+import datasets
+import methods
+import metrics
+from benchmark.executors.client import Exit, ForkServer, Limits, clean_environment
+from benchmark.fingerprint import score_fingerprint, source_digest
+from benchmark.ground.errors import MissingData
+from benchmark.ground.files import load_array, remove, replacing, scratch_name, sha256
+from benchmark.plan import Cell
+from benchmark.store import PROTOCOL, ROOT, SCHEMA, Cache, Results
+from benchmark.wall import sklearn_data
+from methods.card import BUDGETS
+
+CODE = ("benchmark", "methods", "datasets", "metrics")
+PACKAGES = ("torch", "numpy", "scipy", "scikit-learn", "faiss-cpu")
+WALL_SECONDS = {"smoke": 120, "quick": 900, "full": 4 * 3600, "paper": 7 * 24 * 3600}
+SCORE_LIMITS = Limits(wall_seconds=3600, cpu_seconds=4 * 3600, memory_mib=0.8 * psutil.virtual_memory().total / 2**20)
+assert set(WALL_SECONDS) == set(BUDGETS)
+
+
+def default_limits(budget: str, threads: int = 1) -> Limits:
+    """The limits of a cell of that budget on this machine: wall by budget, CPU as much a thread, 80% of the memory."""
+    wall = WALL_SECONDS[budget]
+    return Limits(wall, 1.5 * wall * threads, 0.8 * psutil.virtual_memory().total / 2**20)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a run is made. data: the user's data folder. fresh: train anew even where outputs or a fresh record exist."""
+
+    results: Results
+    cache: Cache
+    data: Path | None = None
+    threads: int = 1
+    fresh: bool = False
+    limits: Limits | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a cell: its record, and whether it was trained, or only scored, in this run."""
+
+    cell: Cell
+    record: dict[str, Any]
+    trained: bool
+
+
+class Bench:
+    """The servers and data of one run; `run_cell` may be called from several threads.
+
+    The blind server starts first, from a snapshot of the code and with a cleaned environment, before this process has
+    opened any label.
+    """
+
+    def __init__(self, settings: Settings, stack: ExitStack) -> None:
+        self.settings, self.cache = settings, settings.cache
+        self.commit, self.dirty = revision()
+        self.code = snapshot_code(self.cache)
+        env = clean_environment(settings.threads)
+        self.blind = stack.enter_context(ForkServer("benchmark.worker", code=self.code, env=env))
+        self.sighted = stack.enter_context(ForkServer("benchmark.score", code=self.code, env=env))
+        self.progress: dict[str, tuple[int, int]] = {}
+        self._prepared: dict[str, Any] = {}
+        self._lock = threading.Lock()
+
+    @classmethod
+    @contextmanager
+    def open(cls, settings: Settings) -> Iterator[Bench]:
+        """A bench whose servers end with the block; what dead runs left half-written is removed first."""
+        settings.cache.tidy()
+        settings.results.tidy()
+        with ExitStack() as stack:
+            yield cls(settings, stack)
+
+    def prepared(self, name: str) -> Any:
+        """The prepared dataset, made once a run; MissingData again where it was missing."""
+        from datasets.prepare import prepare
+
+        with self._lock:
+            if name not in self._prepared:
+                try:
+                    self._prepared[name] = prepare(name, cache=self.cache.root, data=self.settings.data)
+                except MissingData as error:
+                    self._prepared[name] = error
+        found = self._prepared[name]
+        if isinstance(found, MissingData):
+            raise found
+        return found
+
+    def run_cell(self, cell: Cell) -> Outcome:
+        """Sees a cell to its record and writes it."""
+        record, trained = self._attempt(cell)
+        assign = self.outputs(cell) / "assign.npy"
+        assignments = load_array(assign) if record["state"] == "ok" else None
+        self.settings.results.write(cell.key, record, assignments)
+        return Outcome(cell, record, trained)
+
+    def outputs(self, cell: Cell) -> Path:
+        """Where a cell's outputs lie."""
+        return self.cache.outputs / cell.fit_fingerprint
+
+    def _attempt(self, cell: Cell) -> tuple[dict[str, Any], bool]:
+        if cell.not_applicable:
+            return self._record(cell, "not_applicable", cell.not_applicable), False
+        unavailable = methods.entry(cell.method).unavailable
+        if unavailable:
+            return self._record(cell, "failed", f"unavailable, because it {unavailable}"), False
+        try:
+            prepared = self.prepared(cell.dataset)
+        except MissingData as error:
+            return self._record(cell, "missing", str(error)), False
+        for role, part in cell.parts.items():
+            if not (self.outputs(part) / "state.npz").is_file():
+                return self._record(cell, "failed", f"its {role}, {part.method}, has no outputs"), False
+        trained = self.settings.fresh or not (self.outputs(cell) / "fit.json").is_file()
+        if trained:
+            fit, exit_ = self._fit(cell, prepared)
+            if fit["state"] != "ok":
+                return self._record(cell, fit["state"], fit["reason"], fit=fit, exit_=exit_), True
+        fit = json.loads((self.outputs(cell) / "fit.json").read_text(encoding="utf-8"))
+        scored, reason = self._score(cell, prepared)
+        if scored is None:
+            return self._record(cell, "failed", reason, fit=fit), trained
+        return self._record(cell, "ok", None, fit=fit, scored=scored), trained
+
+    def _fit(self, cell: Cell, prepared: Any) -> tuple[dict[str, Any], Exit]:
+        """Fits a cell in a blind child; its outputs appear whole, with state ok, or not at all."""
+        limits = self.settings.limits or default_limits(cell.budget, self.settings.threads)
+        with self._scratch() as scratch, contextlib.suppress(_NotKept), replacing(self.outputs(cell)) as out:
+            out.mkdir(parents=True)
+            job = self._job(cell, prepared, out)
+            progress = out / "progress.json"
+
+            def on_poll() -> None:
+                with contextlib.suppress(OSError, ValueError):
+                    done, total = json.loads(progress.read_text(encoding="utf-8"))
+                    self.progress[cell.key] = (done, total)
+
+            exit_ = self.blind.run(job, folder=out, scratch=scratch, limits=limits, on_poll=on_poll)
+            fit = _read_fit(out, exit_, limits)
+            for name in ("job.json", "progress.json", "supervision.npy"):
+                remove(out / name)
+            if fit["state"] != "ok":
+                raise _NotKept
+            fit["cost"]["peak_mib"] = exit_.peak_mib
+            (out / "fit.json").write_text(json.dumps(fit), encoding="utf-8")
+        self.progress.pop(cell.key, None)
+        return fit, exit_
+
+    def _job(self, cell: Cell, prepared: Any, out: Path) -> dict[str, Any]:
+        """Everything the child is told."""
+        parts = {
+            role: {"method": self._source(part), "config": part.config, "k": part.k, "outputs": str(self.outputs(part))}
+            for role, part in cell.parts.items()
+        }
+        denied = [self.cache.labels, self.cache.raw, self.settings.data, sklearn_data()]
+        return {
+            "method": self._source(cell),
+            "config": cell.config,
+            "k": cell.k,
+            "clusters": cell.clusters,
+            "seed": cell.seed,
+            "track": cell.track,
+            "inputs": str(prepared.inputs),
+            "parts": parts,
+            "supervision": self._supervision(cell, prepared, out),
+            "device": cell.device,
+            "threads": self.settings.threads,
+            "denied": [str(path) for path in denied if path],
+            "out": str(out),
+        }
+
+    def _source(self, cell: Cell) -> dict[str, str]:
+        """Where the child finds a method: a module of the snapshot, or a copy of the plug-in's file."""
+        entry = methods.entry(cell.method)
+        if entry.family != "plugin":
+            return {"module": entry.module, "path": ""}
+        content = entry.path.read_bytes()
+        copy = self.cache.code / "plugins" / sha256(content)[:16] / entry.path.name
+        if not copy.is_file():
+            with replacing(copy) as part:
+                part.write_bytes(content)
+        return {"module": entry.module, "path": str(copy)}
+
+    def _supervision(self, cell: Cell, prepared: Any, out: Path) -> str | None:
+        """The one door for supervision: labels of the train rows for a method whose card says it is told labels."""
+        if "labels" not in cell.card.told:
+            return None
+        truth, split, fold = self._truth(prepared)
+        told = np.where(fold == 0, truth, -1)
+        if cell.track == "inductive" and split is not None:
+            told = told[split == 0]
+        np.save(out / "supervision.npy", told, allow_pickle=False)
+        return str(out / "supervision.npy")
+
+    def _truth(self, prepared: Any) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
+        from datasets import labels as door
+        from datasets.prepare import fold_seed
+
+        truth, split = door.load(prepared.labels), door.load_split(prepared.inputs)
+        return truth, split, door.evaluation_split(truth, split, fold_seed(prepared.name))
+
+    def _score(self, cell: Cell, prepared: Any) -> tuple[dict[str, Any] | None, str | None]:
+        """Scores a cell's outputs in a sighted child: (scores, None) or (None, reason)."""
+        from datasets.prepare import fold_seed
+
+        with self._scratch() as scratch:
+            job = {
+                "outputs": str(self.outputs(cell)),
+                "inputs": str(prepared.inputs),
+                "labels": str(prepared.labels),
+                "fold_seed": fold_seed(cell.dataset),
+                "track": cell.track,
+                "metrics": metrics.names(),
+                "threads": self.settings.threads,
+                "out": str(scratch),
+            }
+            exit_ = self.sighted.run(job, folder=scratch, scratch=scratch, limits=SCORE_LIMITS)
+            if exit_.status != 0 or exit_.limit:
+                log = (scratch / "log.txt").read_text(encoding="utf-8", errors="replace").strip().splitlines()
+                return None, f"scoring ended with {exit_.limit or exit_.status}: {log[-1] if log else 'no word'}"[:500]
+            return json.loads((scratch / "score.json").read_text(encoding="utf-8")), None
+
+    @contextmanager
+    def _scratch(self) -> Iterator[Path]:
+        """A home and temporary folder of a child, gone after it."""
+        path = self.cache.scratch / scratch_name("cell")
+        path.mkdir(parents=True)
+        try:
+            yield path
+        finally:
+            remove(path)
+
+    def _record(
+        self,
+        cell: Cell,
+        state: str,
+        reason: str | None,
+        *,
+        fit: dict[str, Any] | None = None,
+        scored: dict[str, Any] | None = None,
+        exit_: Exit | None = None,
+    ) -> dict[str, Any]:
+        fit, scored = fit or {}, scored or {}
+        data = datasets.card(cell.dataset)
+        cost = dict(fit.get("cost", {}))
+        if exit_ is not None and "wall_seconds" not in cost:
+            cost = {"wall_seconds": exit_.wall_seconds, "cpu_seconds": exit_.cpu_seconds, "peak_mib": exit_.peak_mib}
+        told = set(cell.card.told) | ({"k"} if fit.get("clusters_by") == "kmeans" else set())
+        fresh = cell.fit_fingerprint if cell.not_applicable is None else ""
+        return {
+            "schema": SCHEMA,
+            "protocol": PROTOCOL,
+            **{name: getattr(cell, name) for name in ("method", "variant", "dataset", "track", "budget", "seed")},
+            "state": state,
+            "reason": reason,
+            "flags": ["collapsed"] if state == "ok" and fit["k_used"] < cell.clusters and "k" in told else [],
+            "told": sorted(told),
+            "attempts": fit.get("attempts", []),
+            "k": cell.k,
+            "k_used": fit.get("k_used"),
+            "clusters_by": fit.get("clusters_by"),
+            "changes": dict(cell.changes),
+            "config": cell.config,
+            "schedule": cell.card.schedule,
+            "fit_fingerprint": fresh,
+            "score_fingerprints": score_fingerprints(fresh, data.sha_labels) if state == "ok" else {},
+            "parts": [part.fit_fingerprint for part in cell.parts.values()] if fresh else [],
+            "scores": scored.get("scores", {}),
+            "notes": scored.get("notes", {}),
+            "oracle_gap": scored.get("oracle_gap", {}),
+            "snapshot_scores": scored.get("snapshot_scores", {}),
+            "curve": thin(fit.get("curve", {})),
+            "contingency": scored.get("contingency", []),
+            "cost": self._with_parts(cell, cost),
+            "environment": environment(cell, self.settings.threads),
+            "commit": self.commit,
+            "dirty": self.dirty,
+            "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        }
+
+    def _with_parts(self, cell: Cell, cost: dict[str, Any]) -> dict[str, Any]:
+        """Adds `total_seconds`: the cell's own wall clock and that of every part it stands on."""
+        if "wall_seconds" not in cost:
+            return cost
+        total = cost["wall_seconds"]
+        for part in cell.parts.values():
+            with contextlib.suppress(OSError):
+                fit = json.loads((self.outputs(part) / "fit.json").read_text(encoding="utf-8"))
+                total += self._with_parts(part, fit["cost"])["total_seconds"]
+        return {**cost, "total_seconds": total}
+
+
+class _NotKept(Exception):
+    """The fit did not end well; its outputs are not kept."""
+
+
+def _read_fit(out: Path, exit_: Exit, limits: Limits) -> dict[str, Any]:
+    """What the child wrote, or what its end says where it wrote nothing."""
+    if exit_.limit:
+        state = "out_of_memory" if exit_.limit == "memory" else "timeout"
+        allowed = {"wall": limits.wall_seconds, "cpu": limits.cpu_seconds, "memory": limits.memory_mib}[exit_.limit]
+        return {
+            "state": state,
+            "reason": f"went over {allowed:.0f} {'MiB of memory' if state != 'timeout' else exit_.limit + ' seconds'}",
+        }
+    with contextlib.suppress(OSError, ValueError):
+        return json.loads((out / "fit.json").read_text(encoding="utf-8"))
+    how = f"was killed by signal {-exit_.status}" if exit_.status < 0 else f"left with exit code {exit_.status}"
+    return {"state": "out_of_memory" if exit_.status == -9 else "failed", "reason": f"the child {how} and wrote no outputs"}
+
+
+def thin(curve: dict[str, list[float]], points: int = 50) -> dict[str, list[float]]:
+    """Curves at no more than `points` equally spaced epochs, the last included."""
+    return {
+        name: [v[i] for i in np.unique(np.linspace(0, len(v) - 1, points).round().astype(int))] for name, v in curve.items() if v
+    }
+
+
+def score_fingerprints(fit: str, labels: str) -> dict[str, str]:
+    """Today's fingerprint of every score of a fit."""
+    sources = {name: _metric_source(name) for name in metrics.names()}
+    return {
+        name: score_fingerprint(fit=fit, metric_source=source, protocol=PROTOCOL, labels=labels)
+        for name, source in sources.items()
+    }
+
+
+@cache
+def _metric_source(name: str) -> str:
+    return source_digest(metrics.source_files(name))
+
+
+def environment(cell: Cell, threads: int) -> dict[str, Any]:
+    """Where a cell ran."""
+    versions = {package: metadata.version(package) for package in PACKAGES}
+    return {
+        "device": cell.device,
+        "cpu": cpu_name(),
+        "precision": cell.config.get("precision", "fp32"),
+        "threads": threads,
+        "python": platform.python_version(),
+        "versions": versions,
+    }
+
+
+@cache
+def cpu_name() -> str:
+    """The processor's name as the system gives it."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+@cache
+def revision() -> tuple[str | None, bool]:
+    """(commit, whether the code differs from it); (None, True) outside a git checkout. Only code counts."""
+
+    def git(*words: str) -> str:
+        command = ["git", "-C", str(ROOT), *words]
+        return subprocess.run(
+            command, capture_output=True, text=True, check=True, env={**os.environ, "LC_ALL": "C"}
+        ).stdout.strip()
+
+    try:
+        return git("rev-parse", "HEAD"), bool(git("status", "--porcelain", "--", *CODE, "run_all.py"))
+    except (OSError, subprocess.CalledProcessError):
+        return None, True
+
+
+def snapshot_code(cache: Cache) -> Path:
+    """A copy of the code under the hash of its content, so that nobody's editing reaches a running sweep."""
+    files = sorted(
+        path for room in CODE for path in (ROOT / room).rglob("*") if path.suffix in (".py", ".toml") and path.is_file()
+    )
+    inner = [path.relative_to(ROOT) for path in files]
+    address = sha256(*[part for path, name in zip(files, inner, strict=True) for part in (str(name).encode(), path.read_bytes())])
+    folder = cache.code / address[:32]
+    if not folder.is_dir():
+        with replacing(folder) as part:
+            for path, name in zip(files, inner, strict=True):
+                (part / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(path, part / name)
+    return folder
