@@ -109,12 +109,13 @@ class Bench:
             raise found
         return found
 
-    def run_cell(self, cell: Cell) -> Outcome:
-        """Sees a cell to its record and writes it."""
+    def run_cell(self, cell: Cell, *, keep_record: bool = False) -> Outcome:
+        """Sees a cell to its record and writes it; keep_record leaves a record that is there, and writes outputs only."""
         record, trained = self._attempt(cell)
         assign = self.outputs(cell) / "assign.npy"
         assignments = load_array(assign) if record["state"] == "ok" else None
-        self.settings.results.write(cell.key, record, assignments)
+        if not (keep_record and record["state"] == "ok"):
+            self.settings.results.write(cell.key, record, assignments)
         return Outcome(cell, record, trained)
 
     def outputs(self, cell: Cell) -> Path:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,15 +30,17 @@ def freshness(record: dict[str, Any]) -> str:
     return "fresh" if today == record["fit_fingerprint"] else "stale"
 
 
-def runs(results: Results) -> pd.DataFrame:
-    """One row a record, in the order of keys: what it is, its state, every score, its cost."""
+def runs(results: Results, keys: Collection[str] | None = None) -> pd.DataFrame:
+    """One row a record, in the order of keys: what it is, its state, every score, its cost. keys: only these."""
     names = metrics.names()
     rows = []
-    for _, record in results.records():
+    for key, record in results.records():
+        if keys is not None and key not in keys:
+            continue
         gap = record.get("oracle_gap", {})
         rows.append(
             {
-                **{key: record[key] for key in KEYS},
+                **{name: record[name] for name in KEYS},
                 "seed": record["seed"],
                 "state": record["state"],
                 "fresh": freshness(record),

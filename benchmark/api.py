@@ -1,0 +1,196 @@
+"""What the command line and notebooks call: choose cells, run what is missing, write tables."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmark.executors.local import Watcher, default_jobs, run_cells
+from benchmark.ground.errors import UserError
+from benchmark.ground.files import write_text
+from benchmark.plan import Cell, load_suite, plan
+from benchmark.runner import Bench, Outcome, Settings
+from benchmark.store import Cache, Results, cache_root
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which cells a run is about; what is None comes from the suite."""
+
+    suite: str = "quick"
+    methods: Sequence[str] | None = None
+    datasets: Sequence[str] | None = None
+    seeds: int | None = None
+    budget: str | None = None
+    track: str | None = None
+    variant: str | None = None
+    device: str = "cpu"
+    changes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def cells(self) -> list[Cell]:
+        """The planned cells, parts included."""
+        suite = load_suite(self.suite)
+        return plan(
+            method_names=self.methods or suite.methods,
+            dataset_names=self.datasets or suite.datasets,
+            seeds=suite.seeds if self.seeds is None else self.seeds,
+            budget=self.budget or suite.budget,
+            track=self.track or suite.track,
+            variant=self.variant,
+            device=self.device,
+            changes=self.changes,
+        )
+
+
+def data_folder(given: Path | None) -> Path | None:
+    """`--data` or `$BLINDBENCH_DATA`; UserError where it names no folder."""
+    named = str(given) if given else os.environ.get("BLINDBENCH_DATA")
+    if not named:
+        return None
+    path = Path(named).expanduser().resolve()
+    if not path.is_dir():
+        raise UserError(f"the data folder {named!r} is not there; give an existing folder by --data or BLINDBENCH_DATA")
+    return path
+
+
+def is_fresh(record: dict[str, Any] | None, cell: Cell) -> bool:
+    """Whether a record needs no training: it is today's fit, scored, or says that the cell can't exist."""
+    if record is None:
+        return False
+    if cell.not_applicable:
+        return record["state"] == "not_applicable" and record["reason"] == cell.not_applicable
+    return record["state"] == "ok" and record["fit_fingerprint"] == cell.fit_fingerprint
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a run will do. train: cells to run, in order. kept: keys whose record stays although the cell is run,
+    because only its outputs are wanted by another. fresh: cells with nothing to do."""
+
+    train: list[Cell]
+    kept: set[str]
+    fresh: list[Cell]
+
+
+def work(cells: Sequence[Cell], results: Results, cache: Cache, *, anew: bool = False) -> Work:
+    """Sorts planned cells into those to run and those with a fresh record.
+
+    A part with a fresh record, but whose outputs are gone, is fitted again for the cells that need it.
+    """
+    records = {cell.key: results.read(cell.key) for cell in cells}
+    fresh = {cell.key for cell in cells if is_fresh(records[cell.key], cell) and not anew}
+    todo = {cell.key for cell in cells} - fresh
+    kept: set[str] = set()
+    for cell in reversed(cells):
+        if cell.key not in todo or cell.not_applicable:
+            continue
+        for part in cell.parts.values():
+            if part.key in fresh and not (cache.outputs / part.fit_fingerprint / "state.npz").is_file():
+                todo.add(part.key)
+                kept.add(part.key)
+    return Work([c for c in cells if c.key in todo], kept, [c for c in cells if c.key in fresh and c.key not in todo])
+
+
+def expected_seconds(cells: Sequence[Cell], results: Results) -> dict[str, float]:
+    """What each cell took before: the mean wall clock of its method, dataset and budget over seeds; 0 where unknown."""
+    known: dict[tuple[str, ...], list[float]] = {}
+    for _, record in results.records():
+        wall = record["cost"].get("wall_seconds")
+        if wall is not None:
+            known.setdefault((record["method"], record["dataset"], record["track"], record["budget"]), []).append(wall)
+    means = {key: sum(values) / len(values) for key, values in known.items()}
+    return {cell.key: means.get((cell.method, cell.dataset, cell.track, cell.budget), 0.0) for cell in cells}
+
+
+class Silent:
+    """A watcher that says nothing."""
+
+    def started(self, cell: Cell) -> None:
+        """Nothing."""
+
+    def finished(self, outcome: Outcome) -> None:
+        """Nothing."""
+
+    def tick(self) -> None:
+        """Nothing."""
+
+
+def execute(
+    todo: Work, settings: Settings, *, jobs: int, watcher: Watcher, expected: Mapping[str, float] | None = None
+) -> list[Outcome]:
+    """Runs the cells of a work list; returns their outcomes. Records are written as cells end."""
+    if not todo.train:
+        return []
+    costs = expected or {}
+    with Bench.open(settings) as bench:
+        if isinstance(watcher, HasProgress):
+            watcher.progress = bench.progress
+
+        def run_cell(cell: Cell) -> Outcome:
+            return bench.run_cell(cell, keep_record=cell.key in todo.kept)
+
+        return list(run_cells(todo.train, run_cell, jobs=jobs, watcher=watcher, cost=lambda cell: costs.get(cell.key, 0.0)))
+
+
+class HasProgress:
+    """A watcher that shows how far running cells are: key -> (done, total)."""
+
+    progress: dict[str, tuple[int, int]]
+
+
+def write_tables(results: Results) -> list[Path]:
+    """Writes every generated file that is out of date; returns which."""
+    from benchmark.report.markdown import generated
+
+    changed = []
+    for path, text in generated(results).items():
+        if not path.is_file() or path.read_text(encoding="utf-8") != text:
+            write_text(path, text)
+            changed.append(path)
+    return changed
+
+
+def stale_files(results: Results) -> list[Path]:
+    """The generated files that are not what they would be today."""
+    from benchmark.report.markdown import generated
+
+    files = generated(results).items()
+    return [path for path, text in files if not path.is_file() or path.read_text(encoding="utf-8") != text]
+
+
+def run(
+    *,
+    suite: str = "quick",
+    methods: Sequence[str] | None = None,
+    datasets: Sequence[str] | None = None,
+    seeds: int | None = None,
+    budget: str | None = None,
+    track: str | None = None,
+    variant: str | None = None,
+    device: str = "cpu",
+    changes: Mapping[str, Mapping[str, Any]] | None = None,
+    jobs: int | None = None,
+    threads: int = 1,
+    data: Path | None = None,
+    results: Path | None = None,
+) -> pd.DataFrame:
+    """Runs every chosen cell that has no fresh record; returns the table of all chosen cells, one row a record.
+
+    results: where records lie and go; by default `results/local`, so that a notebook never changes committed tables.
+    changes: method -> field -> value. The other choices are those of `run_all.py run`.
+    """
+    from benchmark.report.tables import runs
+
+    choice = Choice(suite, methods, datasets, seeds, budget, track, variant, device, changes or {})
+    cells = choice.cells()
+    place = Results(Path(results)) if results else Results.local()
+    settings = Settings(place, Cache(cache_root()), data=data_folder(data), threads=threads)
+    todo = work(cells, place, settings.cache)
+    execute(todo, settings, jobs=jobs or default_jobs(), watcher=Silent())
+    return runs(place, {cell.key for cell in cells})

@@ -1,0 +1,104 @@
+"""What a person sees while cells run: a live table on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from benchmark.api import HasProgress
+from benchmark.plan import Cell
+from benchmark.runner import Outcome
+
+SHOWN = ("acc", "nmi", "knn")
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a person says them: 42 s, 7 min, 3.1 h."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def line(outcome: Outcome) -> str:
+    """One finished cell in one line."""
+    record = outcome.record
+    name = f"{record['dataset']:<18} {record['method']:<20} seed {record['seed']}"
+    if record["state"] != "ok":
+        return f"{name}  {record['state'].replace('_', ' ')}: {record['reason']}"
+    scores = "  ".join(f"{key} {record['scores'][key]:.3f}" for key in SHOWN if record["scores"].get(key) is not None)
+    return f"{name}  {scores:<32} {record['cost']['wall_seconds']:6.1f} s" + ("" if outcome.trained else "  (scored only)")
+
+
+class Watch(HasProgress):
+    """A watcher for people. expected: seconds a cell took before, by key; total: how many cells will run."""
+
+    def __init__(self, console: Console, *, total: int, jobs: int, expected: Mapping[str, float]) -> None:
+        self.console, self.total, self.jobs, self.expected = console, total, jobs, dict(expected)
+        self.progress: dict[str, tuple[int, int]] = {}
+        self._running: dict[str, float] = {}
+        self._done = self._failed = 0
+        self._spent: dict[str, float] = {}
+        self._bar = Progress(
+            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=console
+        )
+        self._task = self._bar.add_task("cells", total=total)
+        self._live = Live(console=console, refresh_per_second=4, transient=True) if console.is_terminal else None
+
+    def __enter__(self) -> Watch:
+        if self._live:
+            self._live.start()
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        if self._live:
+            self._live.stop()
+
+    def started(self, cell: Cell) -> None:
+        """A cell begins."""
+        self._running[cell.key] = time.monotonic()
+        self.tick()
+
+    def finished(self, outcome: Outcome) -> None:
+        """A cell has its record."""
+        began = self._running.pop(outcome.cell.key, time.monotonic())
+        self._spent[outcome.cell.key] = time.monotonic() - began
+        self._done += 1
+        self._failed += outcome.record["state"] not in ("ok", "not_applicable")
+        self._bar.update(self._task, completed=self._done)
+        self.console.print(line(outcome), highlight=False, soft_wrap=True)
+        self.tick()
+
+    def tick(self) -> None:
+        """Redraws the live table."""
+        if self._live:
+            self._live.update(self._view())
+
+    def left(self) -> float | None:
+        """Seconds to go, from what cells took before, or from those done in this run; None while nothing is known."""
+        known = sum(self.expected.values())
+        past = sum(self.expected.get(key, 0.0) for key in self._spent)
+        if known > 0 and past > 0:
+            return (known - past) * sum(self._spent.values()) / past / self.jobs
+        if self._done:
+            return (self.total - self._done) * sum(self._spent.values()) / self._done / self.jobs
+        return None
+
+    def _view(self) -> Group:
+        table = Table(box=None, padding=(0, 1))
+        for name in ("running", "seed", "epoch", "for"):
+            table.add_column(name)
+        for key, began in self._running.items():
+            dataset, method, rest = key.split("/")
+            done, total = self.progress.get(key, (0, 0))
+            epoch = f"{done}/{total}" if total else ""
+            table.add_row(f"{dataset} · {method}", rest.rsplit("-s", 1)[1], epoch, duration(time.monotonic() - began))
+        left = self.left()
+        bad = f", {self._failed} failed" if self._failed else ""
+        self._bar.update(self._task, description=f"cells{bad}" + (f", about {duration(left)} left" if left is not None else ""))
+        return Group(table, self._bar)
