@@ -9,7 +9,8 @@ import numpy as np
 _SPARE = 24  # candidates beyond k, among which ties at the cut are settled
 _FLOAT32 = 4e-6  # similarities in float32 closer than this may stand in the wrong order
 _EQUAL = 1e-10  # similarities in float64 closer than this are a tie
-_CELLS = 1 << 24  # numbers held at once
+_BLOCK = 8192  # rows at a time: many enough for faiss's own blocks
+_CELLS = 1 << 23  # similarities held at once
 
 
 @dataclass(frozen=True)
@@ -30,27 +31,42 @@ def search(train: np.ndarray, test: np.ndarray, k: int) -> Neighbours:
     """
     import faiss
 
-    n, width = train.shape
-    k = min(k, n)
-    train_norms, test_norms = _norms(train), _norms(test)
-    index = faiss.IndexFlatIP(width)
-    index.add((train / train_norms[:, None]).astype(np.float32))
+    k, wide = min(k, len(train)), min(k + _SPARE, len(train))
+    norms = _norms(train)
+    index = faiss.IndexFlatIP(train.shape[1])
+    index.add((train / norms[:, None]).astype(np.float32))
     out = Neighbours(np.empty((len(test), k), np.int64), np.empty((len(test), k)))
-    wide = min(k + _SPARE, n)
-    step = max(1, _CELLS // (wide * width))
-    for start in range(0, len(test), step):
-        block = slice(start, start + step)
-        queries = test[block] / test_norms[block, None]
+    for start in range(0, len(test), _BLOCK):
+        block = slice(start, start + _BLOCK)
+        queries = test[block] / _norms(test[block])[:, None]
         rough, candidates = index.search(queries.astype(np.float32), wide)
-        exact = np.matmul(train[candidates].astype(np.float64), queries[:, :, None])[:, :, 0] / train_norms[candidates]
+        exact = np.empty(candidates.shape)
+        for row, (query, near) in enumerate(zip(queries, candidates, strict=True)):
+            exact[row] = train[near].astype(np.float64) @ query / norms[near]
         out.indices[block], out.similarities[block] = _ordered(exact, candidates, k)
-        open_cut = rough[:, -1] > rough[:, k - 1] - _FLOAT32 if wide < n else np.zeros(len(queries), bool)
-        for row in np.flatnonzero(open_cut):
-            everywhere = (train @ queries[row].astype(np.float64)) / train_norms
-            found = _closest(everywhere, k)
-            place = start + row
-            out.indices[place], out.similarities[place] = (x[0] for x in _ordered(everywhere[None, found], found[None], k))
+        if wide < len(train):
+            # the tie at the cut may reach beyond the candidates: only all the rows can tell
+            unsure = np.flatnonzero(rough[:, -1] > rough[:, k - 1] - _FLOAT32)
+            _search_all(train, norms, queries, unsure, start, out)
     return out
+
+
+def _search_all(
+    train: np.ndarray, norms: np.ndarray, queries: np.ndarray, chosen: np.ndarray, start: int, out: Neighbours
+) -> None:
+    """Settles the chosen rows of queries [b, d] float64 in float64 against every training row, into out from row start."""
+    k = out.indices.shape[1]
+    step = max(1, _CELLS // len(train))
+    for low in range(0, len(chosen), step):
+        some = chosen[low : low + step]
+        similarities = np.empty((len(some), len(train)))
+        for first in range(0, len(train), _BLOCK):
+            piece = slice(first, first + _BLOCK)
+            similarities[:, piece] = queries[some] @ train[piece].T.astype(np.float64) / norms[piece]
+        for row, values in zip(some, similarities, strict=True):
+            found = _closest(values, k)
+            indices, order = _ordered(values[None, found], found[None], k)
+            out.indices[start + row], out.similarities[start + row] = indices[0], order[0]
 
 
 def _norms(rows: np.ndarray) -> np.ndarray:
