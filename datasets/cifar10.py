@@ -27,6 +27,7 @@ card = Card(
     class_counts=[6000, 6000, 6000, 6000, 6000, 6000, 6000, 6000, 6000, 6000],
     sha_inputs="287ed80d25896996308889febf5f840560bb7cc420a8a0f4aeb982e912fa39d0",
     sha_labels="f282471c468a92669aa598566090ecb6f270c3965146d6e82bc5bcb8a505a05a",
+    defects=["3.3% of the test images have a near-duplicate among the train images (Barz and Denzler, arXiv:1902.00423)"],
     files={
         "cifar-10-batches-py/data_batch_1": "md5:c99cafc152244af753f735de768cd75f",
         "cifar-10-batches-py/data_batch_2": "md5:d4bba439e000b95fd0a9bffe97cbabec",

@@ -19,6 +19,7 @@ card = Card(
     class_names=["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"],
     class_counts=[178, 182, 177, 183, 181, 182, 181, 179, 174, 180],
     development=True,
+    defects=["the 1,797 images are the UCI set's test part alone; its 3,823 train images do not come with scikit-learn"],
     sha_inputs="e74bf3b15ac651eb11d9e136b2a9f86c06c9802aa2abaac9603b033495b30ee7",
     sha_labels="5383ddd907a091bb4b1156307896bd921e17fad0edc1f88f7e53bb6ed7dd6149",
 )

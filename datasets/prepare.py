@@ -165,9 +165,9 @@ def _intact(index: Path, cache: Path, card: Card) -> dict[str, Any] | None:
     """The index, if it is today's and every file it names is whole; None asks for the files to be made again."""
     try:
         known = json.loads(index.read_text(encoding="utf-8"))
-        if any(known.get(key) != value for key, value in _stamp(card).items()):
-            return None
-        whole = all(sha256_file(cache / path) == wanted for path, wanted in known["files"].items())
-        return known if whole and known["files"] else None
-    except (OSError, ValueError, KeyError, AttributeError):
+        wanted = [f"inputs/{known['inputs']}/x.npy", f"labels/{known['labels']}/y.npy"]
+        wanted += [f"inputs/{known['inputs']}/split.npy"] if card.n_test else []
+        today = all(known[key] == value for key, value in _stamp(card).items()) and sorted(known["files"]) == sorted(wanted)
+        return known if today and all(sha256_file(cache / path) == known["files"][path] for path in wanted) else None
+    except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -57,7 +57,7 @@ class Source:
     def find(self, path: str, *, checksum: str = "", urls: Sequence[str] = ()) -> Path:
         """The file at `path` (relative, torchvision's layout), its checksum verified; MissingData where there is none.
 
-        checksum: "md5:…" or "sha256:…"; "" for files that carry no official one. urls: official addresses, https only.
+        checksum: "md5:…" or "sha256:…"; "" for files whose arrays alone are checked. urls: official addresses, https only.
         """
         for root in self._roots:
             found = root / path
@@ -72,8 +72,8 @@ class Source:
                 raise self.damaged(found, wrong)
         if self.download and urls:
             return self._fetch(path, checksum, urls)
-        places = [f"in the data folder {self.data}" if self.data else "BLINDBENCH_DATA is not set", f"in the cache {self.raw}"]
-        raise self._error(f"the file {path} is missing ({'; not '.join(places)})")
+        first = f"not in the data folder {self.data}" if self.data else "BLINDBENCH_DATA is not set"
+        raise self._error(f"the file {path} is missing ({first}; not in the cache {self.raw})")
 
     @contextmanager
     def reading(self, path: Path) -> Iterator[None]:
@@ -109,8 +109,11 @@ class Source:
         for url in urls:
             getter = pooch.HTTPDownloader(timeout=60, hooks={"response": _refuse_downgrade})
             try:
-                got = pooch.retrieve(url, checksum or None, fname=target.name, path=folder, downloader=getter)
-                Path(got).replace(target)
+                got = Path(pooch.retrieve(url, None, fname=target.name, path=folder, downloader=getter))
+                wrong = _mismatch(got, checksum)
+                if wrong:
+                    raise ValueError(wrong)
+                got.replace(target)
                 return target
             except UserError:
                 raise

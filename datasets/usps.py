@@ -27,7 +27,11 @@ card = Card(
     development=True,
     sha_inputs="3b013b7891613b3958c48b3830c2bf8b9dac7aba457b6d2607371417e7217039",
     sha_labels="fd3af4480ffb5096c594c08b614a497be0b231728072b46ebf0f31e41a319a37",
-    files={"usps/zip.train.gz": "", "usps/zip.test.gz": ""},
+    # The publisher states no checksum; these are of copies that produce the canonical arrays.
+    files={
+        "usps/zip.train.gz": "sha256:66ebf231ab51f2cf6ac1a892d0f98ccffee1079d7a5db638c1f11f366046ca16",
+        "usps/zip.test.gz": "sha256:8dacc3c6e136af6c3488de9e5113a7daf140c8c2f1f0b61c54ee02f03f1a962f",
+    },
 )
 _URL = "https://hastie.su.domains/ElemStatLearn/datasets/"
 

@@ -25,7 +25,7 @@ def read(path: Path) -> Raw:
 
     `images` ([n, h, w] or [n, c, h, w] uint8) or `inputs` ([n, d] float32), `labels` [n], `split` [n] (0 train, 1 test).
     """
-    with np.load(path, allow_pickle=False) as archive:
+    with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
         keys = set(archive.files)
         key = "images" if "images" in keys else "inputs"
         absent = {key, "labels"} - keys
