@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmark.executors.local import Watcher, default_jobs, run_cells
-from benchmark.ground.errors import UserError
 from benchmark.ground.files import write_text
 from benchmark.plan import Cell, load_suite, plan
 from benchmark.runner import Bench, Outcome, Settings
-from benchmark.store import Cache, Results, cache_root
+from benchmark.store import Cache, Results, cache_root, data_folder
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,17 +44,6 @@ class Choice:
             device=self.device,
             changes=self.changes,
         )
-
-
-def data_folder(given: Path | None) -> Path | None:
-    """`--data` or `$BLINDBENCH_DATA`; UserError where it names no folder."""
-    named = str(given) if given else os.environ.get("BLINDBENCH_DATA")
-    if not named:
-        return None
-    path = Path(named).expanduser().resolve()
-    if not path.is_dir():
-        raise UserError(f"the data folder {named!r} is not there; give an existing folder by --data or BLINDBENCH_DATA")
-    return path
 
 
 def is_fresh(record: dict[str, Any] | None, cell: Cell) -> bool:
@@ -194,3 +181,20 @@ def run(
     todo = work(cells, place, settings.cache)
     execute(todo, settings, jobs=jobs or default_jobs(), watcher=Silent())
     return runs(place, {cell.key for cell in cells})
+
+
+def rescore(cells: Sequence[Cell], results: Results, data: Path | None) -> tuple[int, int]:
+    """Scores cells again from outputs; returns (how many, how many have none). Records keep their date and cost."""
+    settings = Settings(results, Cache(cache_root()), data=data_folder(data))
+    done = gone = 0
+    with Bench.open(settings) as bench:
+        for cell in cells:
+            record = results.read(cell.key)
+            if record is None or not is_fresh(record, cell) or cell.not_applicable:
+                continue
+            if not (bench.outputs(cell) / "fit.json").is_file():
+                gone += 1
+                continue
+            bench.rescore_cell(cell, record)
+            done += 1
+    return done, gone

@@ -26,7 +26,7 @@ import methods
 import metrics
 from benchmark.executors.client import Exit, ForkServer, Limits, clean_environment
 from benchmark.fingerprint import score_fingerprint, source_digest
-from benchmark.ground.errors import MissingData
+from benchmark.ground.errors import MissingData, UserError
 from benchmark.ground.files import load_array, remove, replacing, scratch_name, sha256
 from benchmark.plan import Cell
 from benchmark.store import PROTOCOL, ROOT, SCHEMA, Cache, Results
@@ -117,6 +117,15 @@ class Bench:
         if not (keep_record and record["state"] == "ok"):
             self.settings.results.write(cell.key, record, assignments)
         return Outcome(cell, record, trained)
+
+    def rescore_cell(self, cell: Cell, record: dict[str, Any]) -> None:
+        """Computes a record's scores again from the cell's outputs; everything that is not a score stays."""
+        scored, reason = self._score(cell, self.prepared(cell.dataset))
+        if scored is None:
+            raise UserError(f"{cell.key} can't be scored again: {reason}")
+        fingerprints = score_fingerprints(cell.fit_fingerprint, datasets.card(cell.dataset).sha_labels)
+        renewed = {**record, **scored, "score_fingerprints": fingerprints}
+        self.settings.results.write(cell.key, renewed, load_array(self.outputs(cell) / "assign.npy"))
 
     def outputs(self, cell: Cell) -> Path:
         """Where a cell's outputs lie."""

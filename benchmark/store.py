@@ -37,6 +37,17 @@ def cache_root() -> Path:
     return Path(platformdirs.user_cache_dir("blindbench", appauthor=False))
 
 
+def data_folder(given: Path | None) -> Path | None:
+    """`--data` or `$BLINDBENCH_DATA`; UserError where it names no folder."""
+    named = str(given) if given else os.environ.get("BLINDBENCH_DATA")
+    if not named:
+        return None
+    path = Path(named).expanduser().resolve()
+    if not path.is_dir():
+        raise UserError(f"the data folder {named!r} is not there; give an existing folder by --data or BLINDBENCH_DATA")
+    return path
+
+
 @dataclass(frozen=True)
 class Cache:
     """The folders of the cache. inputs and outputs are open to the blind side, labels and raw are not."""

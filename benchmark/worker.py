@@ -24,8 +24,8 @@ class BadOutput(Exception):
 
 def preload() -> None:
     """The heavy imports, done once before any child is forked."""
-    import sklearn.cluster  # noqa: F401
-    import sklearn.decomposition  # noqa: F401
+    import sklearn.cluster
+    import sklearn.decomposition
     import sklearn.mixture  # noqa: F401
     import torch._dynamo  # noqa: F401  (the first optimiser imports it, which takes seconds)
 

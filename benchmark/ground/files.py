@@ -18,7 +18,7 @@ import psutil
 _CHUNK = 1 << 20
 
 
-def sha256(*parts: bytes) -> str:
+def sha256(*parts: bytes | memoryview) -> str:
     """Hex SHA-256 of the parts, one after another."""
     digest = hashlib.sha256()
     for part in parts:

@@ -1,0 +1,280 @@
+"""The command line: one Typer app. Heavy imports happen inside the commands that need them."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from benchmark.ground.errors import UserError, unknown
+
+ROOMS = ("methods", "datasets", "metrics", "suites")
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="BlindBench: deep clustering and unsupervised representations, fitted blind. Without a command it reproduces the "
+    "quick suite on this machine and says how that agrees with the committed records.",
+)
+new_app = typer.Typer(help="Start a new file.", no_args_is_help=True)
+data_app = typer.Typer(help="Get official data.", no_args_is_help=True)
+app.add_typer(new_app, name="new")
+app.add_typer(data_app, name="data")
+
+Data = Annotated[Path | None, typer.Option(help="Folder with raw data, before $BLINDBENCH_DATA.")]
+Jobs = Annotated[int | None, typer.Option(min=1, help="Cells at once; by default one a core.")]
+Plugin = Annotated[list[Path] | None, typer.Option("--plugin", help="A method in a file outside the repository.")]
+Names = Annotated[list[str] | None, typer.Option(help="Names, comma-separated or repeated; by default the suite's.")]
+
+
+def main() -> None:
+    """Runs the app; a UserError is one line and exit code 2, Ctrl-C a clean stop."""
+    try:
+        _check_datasets_is_ours()
+        code = app(standalone_mode=False)
+    except UserError as error:
+        fail(str(error))
+    except (KeyboardInterrupt, typer.Abort):
+        print("stopped; the next run goes on from here", file=sys.stderr)
+        code = 130
+    except Exception as error:
+        if not hasattr(error, "format_message"):
+            raise
+        fail(error.format_message())
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def fail(message: str) -> NoReturn:
+    """Prints one error and leaves with 2."""
+    print(f"error: {message}", file=sys.stderr)
+    sys.exit(2)
+
+
+def _check_datasets_is_ours() -> None:
+    import datasets
+
+    here = Path(__file__).resolve().parent.parent
+    if Path(datasets.__file__ or "").resolve().parent != here / "datasets":
+        raise UserError(f"the package 'datasets' of another project was imported ({datasets.__file__}); run from {here}")
+
+
+def _split(names: list[str] | None) -> list[str] | None:
+    return [part for name in names for part in name.split(",") if part] if names else None
+
+
+def _plug_in(paths: list[Path] | None) -> None:
+    import methods
+
+    for path in paths or []:
+        methods.plug_in(path)
+
+
+def _changes(texts: list[str] | None) -> dict[str, dict[str, Any]]:
+    """`dec.lr=0.1` as {"dec": {"lr": "0.1"}}; the value is read by the field's type later."""
+    changes: dict[str, dict[str, Any]] = {}
+    for text in texts or []:
+        target, equals, value = text.partition("=")
+        method, dot, field = target.partition(".")
+        if not (equals and dot and method and field):
+            raise UserError(f"--set {text!r} is not METHOD.FIELD=VALUE, as in --set dec.lr=0.1")
+        changes.setdefault(method, {})[field] = value
+    return changes
+
+
+@app.callback(invoke_without_command=True)
+def reproduce(
+    context: typer.Context,
+    jobs: Jobs = None,
+    data: Data = None,
+    suite: Annotated[str, typer.Option(help="What to reproduce.")] = "quick",
+) -> None:
+    """Trains the quick suite anew into results/local/, shows its board and how it agrees with the committed records."""
+    if context.invoked_subcommand is not None:
+        return
+    from rich.console import Console
+
+    from benchmark.api import Choice
+    from benchmark.report.tables import agreement
+    from benchmark.report.text import board_text
+    from benchmark.store import Results
+
+    cells, local = Choice(suite=suite).cells(), Results.local()
+    failed = _train(cells, local, jobs=jobs, data=data, anew=True)
+    keys = {cell.key for cell in cells}
+    mine = [(key, record) for key, record in local.records() if key in keys]
+    print("\n" + board_text(local, suite))
+    table = agreement(mine, Results.committed())
+    counts = table["agrees"].value_counts()
+    print("Against the committed records: " + ", ".join(f"{count} {word}" for word, count in counts.items()) + ".")
+    worst = table[table.agrees.isin(["differs", "within tolerance"])].sort_values("largest_difference", ascending=False)
+    for row in worst.head(10).itertuples():
+        Console().print(f"  {row.cell}: {row.agrees}, by up to {row.largest_difference}", highlight=False, soft_wrap=True)
+    raise typer.Exit(_report_failures(failed))
+
+
+@app.command()
+def run(
+    suite: Annotated[str, typer.Option(help="Which suite; see `list suites`.")] = "quick",
+    methods: Names = None,
+    datasets: Names = None,
+    seeds: Annotated[int | None, typer.Option(min=1, help="N means seeds 0..N-1.")] = None,
+    budget: Annotated[str | None, typer.Option(help="smoke, quick, full or paper.")] = None,
+    track: Annotated[str | None, typer.Option(help="transductive or inductive.")] = None,
+    variant: Annotated[str | None, typer.Option(help="Name of a variant; on-METHOD takes another part, k2x twice the k.")] = None,
+    settings: Annotated[list[str] | None, typer.Option("--set", help="METHOD.FIELD=VALUE, repeatable.")] = None,
+    plugin: Plugin = None,
+    jobs: Jobs = None,
+    threads: Annotated[int, typer.Option(min=1, help="Threads a cell; part of how bytes come out.")] = 1,
+    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, …")] = "cpu",
+    executor: Annotated[str, typer.Option(help="Where cells run.")] = "local",
+    data: Data = None,
+    results: Annotated[Path | None, typer.Option(help="Where records go; by default the committed tables.")] = None,
+    accept: Annotated[bool, typer.Option("--accept", help="Train chosen cells anew and replace fresh records too.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be trained, and stop.")] = False,
+) -> None:
+    """Trains every chosen cell that has no fresh record; writes records, tables and leaderboard. Resumes."""
+    from benchmark.api import Choice, write_tables
+    from benchmark.store import Results
+
+    if executor != "local":
+        raise unknown("executor", executor, ["local"])
+    _plug_in(plugin)
+    place = Results(results.resolve()) if results else Results.committed()
+    choice = Choice(suite, _split(methods), _split(datasets), seeds, budget, track, variant, device, _changes(settings))
+    cells = choice.cells()
+    failed = _train(cells, place, jobs=jobs, data=data, anew=accept, threads=threads, dry_run=dry_run)
+    if not dry_run and results is None:
+        for path in write_tables(place):
+            print(f"wrote {path.name}")
+    raise typer.Exit(_report_failures(failed))
+
+
+def _train(
+    cells: list[Any], place: Any, *, jobs: int | None, data: Path | None, anew: bool, threads: int = 1, dry_run: bool = False
+) -> list[Any]:
+    """Says what will be trained and what it cost before, trains it; returns the outcomes that did not end well."""
+    from rich.console import Console
+
+    from benchmark.api import execute, expected_seconds, work
+    from benchmark.executors.local import default_jobs
+    from benchmark.live import Watch, duration
+    from benchmark.runner import Settings
+    from benchmark.store import Cache, Results, cache_root, data_folder
+
+    jobs = jobs or default_jobs()
+    cache = Cache(cache_root())
+    todo = work(cells, place, cache, anew=anew)
+    expected = expected_seconds(todo.train, Results.committed())
+    unknown_cost = sum(1 for value in expected.values() if not value)
+    said = f"about {duration(sum(expected.values()) / jobs)} with {jobs} jobs" if sum(expected.values()) else "cost not known yet"
+    extra = f" ({unknown_cost} of unknown cost)" if 0 < unknown_cost < len(expected) else ""
+    print(f"{len(todo.train)} cells to train, {said}{extra}; {len(todo.fresh)} fresh already")
+    if dry_run:
+        for cell in todo.train:
+            print(f"  {cell.key}")
+        return []
+    settings = Settings(place, cache, data=data_folder(data), threads=threads, fresh=anew)
+    console = Console(soft_wrap=True)
+    with Watch(console, total=len(todo.train), jobs=jobs, expected=expected) as watch:
+        outcomes = execute(todo, settings, jobs=jobs, watcher=watch, expected=expected)
+    return [outcome for outcome in outcomes if outcome.record["state"] not in ("ok", "not_applicable")]
+
+
+def _report_failures(failed: list[Any]) -> int:
+    """Lists what did not end well; the exit code."""
+    for outcome in failed:
+        print(f"{outcome.record['state']}: {outcome.cell.key}: {outcome.record['reason']}", file=sys.stderr)
+    if failed:
+        print(f"{len(failed)} cells did not end well; each is a record with its state", file=sys.stderr)
+    return int(bool(failed))
+
+
+@app.command()
+def score(
+    suite: Annotated[str, typer.Option()] = "quick",
+    methods: Names = None,
+    datasets: Names = None,
+    seeds: Annotated[int | None, typer.Option(min=1)] = None,
+    budget: Annotated[str | None, typer.Option()] = None,
+    track: Annotated[str | None, typer.Option()] = None,
+    data: Data = None,
+) -> None:
+    """Computes scores again from outputs in the cache, without training; records whose outputs are gone stay."""
+    from benchmark.api import Choice, rescore, write_tables
+    from benchmark.store import Results
+
+    place = Results.committed()
+    cells = Choice(suite, _split(methods), _split(datasets), seeds, budget, track).cells()
+    done, gone = rescore(cells, place, data)
+    print(f"{done} cells scored again, {gone} have no outputs in the cache")
+    for path in write_tables(place):
+        print(f"wrote {path.name}")
+
+
+@app.command()
+def leaderboard(
+    check: Annotated[bool, typer.Option("--check", help="Write nothing; fail where a committed file is out of date.")] = False,
+) -> None:
+    """Regenerates leaderboard.md, the tables and the head in the README from the committed records."""
+    from benchmark.api import stale_files, write_tables
+    from benchmark.store import ROOT, Results
+
+    place = Results.committed()
+    changed = stale_files(place) if check else write_tables(place)
+    for path in changed:
+        print(f"{'out of date' if check else 'wrote'}: {path.relative_to(ROOT)}")
+    if check and changed:
+        print("next: python run_all.py leaderboard, and commit what it writes")
+        raise typer.Exit(1)
+
+
+@app.command("list")
+def list_(room: Annotated[str, typer.Argument(help=", ".join(ROOMS))] = "methods", plugin: Plugin = None) -> None:
+    """Lists what is there, from the cards alone."""
+    from benchmark.report.text import listing
+
+    if room not in ROOMS:
+        raise unknown("room", room, ROOMS)
+    _plug_in(plugin)
+    print(listing(room))
+
+
+@app.command()
+def show(name: Annotated[str, typer.Argument(help="A method, dataset, metric or suite.")], plugin: Plugin = None) -> None:
+    """Shows one card, and what was measured of it."""
+    from benchmark.report.text import card_text
+
+    _plug_in(plugin)
+    print(card_text(name))
+
+
+@new_app.command("method")
+def new_method(name: str, family: Annotated[str, typer.Option(help="The folder it goes to.")] = "community") -> None:
+    """Writes a method's file that passes the contract tests; then make it yours."""
+    from benchmark.skeleton import write_method
+
+    path = write_method(name, family)
+    print(f"wrote {path}")
+    print(f"next: fill it in, then: uv run run_all.py run --methods {name} --datasets digits --seeds 3")
+
+
+@data_app.command("get")
+def data_get(names: Annotated[list[str], typer.Argument(help="Datasets; see `list datasets`.")]) -> None:
+    """Downloads official files into the cache, checks them, and prepares the dataset."""
+    from benchmark.store import cache_root, data_folder
+    from datasets.prepare import prepare
+
+    for name in names:
+        found = prepare(name, cache=cache_root(), data=data_folder(None), download=True)
+        print(f"{name}: ready, n = {found.n:,}")
+
+
+@app.command()
+def doctor(data: Data = None) -> None:
+    """Says what this machine has: versions, cores, folders, limits, datasets."""
+    from benchmark.report.text import health
+
+    print(health(data))

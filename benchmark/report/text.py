@@ -1,0 +1,161 @@
+"""Plain text for a terminal: the board of one run, lists, cards, and what `doctor` says."""
+
+from __future__ import annotations
+
+import platform
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+from tabulate import tabulate
+
+import datasets
+import methods
+import metrics
+from benchmark.ground.errors import MissingData, UserError, unknown
+from benchmark.plan import load_suite, suites
+
+
+def plain(markdown: str) -> str:
+    """Markdown as a terminal shows it: links and italics without their marks."""
+    return re.sub(r"\*(.+?)\*", r"\1", re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", markdown))
+
+
+def board_text(results: Any, suite_name: str) -> str:
+    """A suite's board for the terminal, from the records in `results`."""
+    from benchmark.report.markdown import DETAILS, Board, score
+
+    board, suite = Board.of(results), load_suite(suite_name)
+    parts = []
+    for dataset in suite.datasets:
+        rows = [
+            [f"{method}" if variant == "base" else f"{method} {variant}", *[score(group, name) for name in DETAILS]]
+            for method, variant in board.rows(suite)
+            if (group := board.find(dataset, method, suite, variant))
+        ]
+        parts.append(tabulate(rows, headers=[f"{dataset}, %", *DETAILS.values()], tablefmt="simple", disable_numparse=True))
+    return "\n\n".join(parts) + "\n"
+
+
+def listing(room: str) -> str:
+    """One line an entry."""
+    if room == "suites":
+        loaded = [load_suite(name) for name in suites()]
+        rows = [[s.name, s.title, len(s.methods), ", ".join(s.datasets), f"{s.seeds} seeds", s.budget, s.track] for s in loaded]
+        return tabulate(rows, headers=["suite", "title", "methods", "datasets", "", "budget", "track"], tablefmt="simple")
+    if room == "methods":
+        rows = []
+        for name in methods.names():
+            entry = methods.entry(name)
+            note = f"unavailable: {entry.unavailable}" if entry.unavailable else "bound" if entry.card.bound else ""
+            rows.append([name, entry.family, entry.card.year, ", ".join(sorted(entry.card.told)), entry.card.title, note])
+        return tabulate(rows, headers=["method", "family", "year", "told", "title", ""], tablefmt="simple")
+    if room == "metrics":
+        rows = [[name, metrics.card(name).title, ", ".join(sorted(metrics.card(name).needs))] for name in metrics.names()]
+        return tabulate(rows, headers=["metric", "title", "needs"], tablefmt="simple")
+    rows = []
+    for name in datasets.names():
+        card = datasets.card(name)
+        shape = "×".join(str(side) for side in card.shape)
+        role = "development" if card.development else ""
+        rows.append([name, f"{card.n:,}", shape, card.classes, " ".join(card.tracks), role, here(name)])
+    return tabulate(rows, headers=["dataset", "n", "shape", "classes", "tracks", "", "on this disk"], tablefmt="simple")
+
+
+def here(name: str) -> str:
+    """Whether a dataset's raw or prepared files are on this disk; nothing is opened."""
+    from benchmark.store import cache_root, data_folder
+    from datasets.source import Source
+
+    files = datasets.card(name).files
+    if not files or (cache_root() / "labels" / "index" / f"{name}.json").is_file():
+        return "yes"
+    source = Source(data_folder(None), cache_root(), name=name)
+    return "yes" if source.has(f"{name}.npz") or all(source.has(path) for path in files) else f"no: data get {name}"
+
+
+def card_text(name: str) -> str:
+    """The card of whatever has that name, and its committed results where it is a method or a dataset."""
+    rooms: tuple[tuple[Any, str], ...] = ((methods, "method"), (datasets, "dataset"), (metrics, "metric"))
+    for room, noun in rooms:
+        if name in room.names():
+            rows = [
+                [key, _value(value)]
+                for key, value in vars(room.card(name)).items()
+                if value not in (None, "", (), {}, frozenset())
+            ]
+            return f"{noun} {name}\n" + tabulate(rows, tablefmt="plain", maxcolwidths=[None, 100]) + _measured(name, noun)
+    if name in suites():
+        return "\n".join(f"{key}: {_value(value)}" for key, value in vars(load_suite(name)).items())
+    raise unknown("method, dataset, metric or suite", name, [*methods.names(), *datasets.names(), *metrics.names(), *suites()])
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key}: {_value(item)}" for key, item in value.items())
+    if isinstance(value, set | frozenset):
+        return ", ".join(sorted(map(str, value)))
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
+def _measured(name: str, noun: str) -> str:
+    """What the committed records say of a method or a dataset."""
+    if noun == "metric":
+        return ""
+    from benchmark.report.markdown import DETAILS, score
+    from benchmark.report.tables import groups, runs
+    from benchmark.store import Results
+
+    rows = [
+        [key[0], key[1], f"{key[3]} {key[4]} {key[2]}", *[score(group, metric) for metric in DETAILS]]
+        for key, group in groups(runs(Results.committed())).items()
+        if name in key[:2]
+    ]
+    heads = ["dataset", "method", "", *DETAILS.values()]
+    return (
+        "\n\n" + tabulate(rows, headers=heads, tablefmt="simple", disable_numparse=True) if rows else "\n\nNo committed records."
+    )
+
+
+def health(data: Path | None) -> str:
+    """What `doctor` says."""
+    import psutil
+    import torch
+
+    from benchmark.executors.local import default_jobs
+    from benchmark.runner import PACKAGES, cpu_name, default_limits, metadata, revision
+    from benchmark.store import cache_root, data_folder
+    from methods.card import BUDGETS
+
+    commit, dirty = revision()
+    cache = cache_root()
+    free = shutil.disk_usage(next(p for p in [cache, *cache.parents] if p.exists())).free / 2**30
+    try:
+        place = str(data_folder(data) or "not set; only datasets that need no files, or `data get NAME`")
+    except UserError as error:
+        place = str(error)
+    rows = [
+        ["python", platform.python_version()],
+        *[[package, metadata.version(package)] for package in PACKAGES],
+        ["processor", f"{cpu_name()}, {default_jobs()} cores to use"],
+        ["memory", f"{psutil.virtual_memory().total / 2**30:.1f} GiB"],
+        ["cuda", torch.cuda.get_device_name(0) if torch.cuda.is_available() else "none"],
+        ["code", f"{commit or 'no git checkout'}{', changed since' if dirty else ''}"],
+        ["data folder", place],
+        ["cache", f"{cache}, {free:.0f} GiB free"],
+        *[[f"limits, {b}", _limits(default_limits(b))] for b in BUDGETS],
+        *[[f"dataset {name}", _ready(name)] for name in datasets.names()],
+    ]
+    return tabulate(rows, tablefmt="plain")
+
+
+def _limits(limits: Any) -> str:
+    return f"{limits.wall_seconds:.0f} s wall, {limits.cpu_seconds:.0f} s processor, {limits.memory_mib / 1024:.1f} GiB"
+
+
+def _ready(name: str) -> str:
+    try:
+        return here(name)
+    except (MissingData, UserError) as error:
+        return str(error)
