@@ -103,12 +103,14 @@ def check(name: str, raw: Raw, card: Card) -> None:
         "hash of the inputs": (sha256_array(raw.inputs), card.sha_inputs),
         "hash of the labels": (sha_labels(raw), card.sha_labels),
     }
+    advice = (
+        f"the files are another version: put the official ones there, or `python run_all.py data get {name}`"
+        if card.files
+        else "the loader, or a package it uses, has changed: correct the loader or the card"
+    )
     for fact, (found, wanted) in facts.items():
         if found != wanted:
-            raise MissingData(
-                f"dataset {name!r}: the {fact} is {found}, but the card says {wanted}; "
-                f"the files are another version: put the official ones there, or `python run_all.py data get {name}`"
-            )
+            raise MissingData(f"dataset {name!r}: the {fact} is {found}, but the card says {wanted}; {advice}")
 
 
 def _integer(text: str) -> int:

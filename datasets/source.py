@@ -143,6 +143,9 @@ def _mismatch(path: Path, checksum: str) -> str:
     kind, _, wanted = checksum.partition(":")
     if kind not in ("md5", "sha256") or not wanted:
         raise UserError(f"checksum {checksum!r} is not 'md5:…' or 'sha256:…'")
-    with path.open("rb") as stream:
-        found = hashlib.file_digest(stream, kind).hexdigest()
+    try:
+        with path.open("rb") as stream:
+            found = hashlib.file_digest(stream, kind).hexdigest()
+    except OSError as error:
+        return f"it cannot be read ({error.strerror})"
     return "" if found == wanted else f"its {kind} is {found}, not {wanted}, so it is cut off or another file"

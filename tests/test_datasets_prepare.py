@@ -115,6 +115,13 @@ def test_the_permutation_is_fixed() -> None:
     assert module._permutation("digits", 10).tolist() == [9, 4, 8, 2, 3, 1, 5, 7, 0, 6]
 
 
+def test_addresses_are_fixed(tmp_path: Path) -> None:
+    """The prepared bytes of protocol v1 never change: outputs and records name them by these addresses."""
+    found = prepare("blobs", cache=tmp_path)
+    assert found.inputs_address[:16] == "f4148e6b5e4a1414"
+    assert found.labels_address[:16] == "42ec7fef05d42f7a"
+
+
 def test_second_call_loads_nothing(demo: SimpleNamespace, tmp_path: Path) -> None:
     """Whole prepared files are found again without the raw ones."""
     first = prepare("demo", cache=tmp_path)
