@@ -24,7 +24,7 @@ def verdict(group: Group, metric: str, value: float, kind: str, origin: str) -> 
     Against a best or a maximum, our best seed counts; else the interval over seeds. Below three seeds there is none.
     """
     goal = value - MARGIN
-    if kind in ("best", "max"):
+    if kind.startswith(("best", "max")):
         values = group.values(metric)
         return "" if not values else "(meets)" if max(values) >= goal else "(misses)"
     interval = group.interval(metric)
