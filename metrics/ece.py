@@ -31,14 +31,16 @@ BINS = 15
 def compute(evidence: Evidence) -> float:
     """Σ_b |B_b|/n · |acc(B_b) − conf(B_b)| over 15 bins of equal width, (0, 1/15] first; 0: calibrated, 1: sure and wrong.
 
-    labels_true: [n] integers. soft: [n, k] float, rows sum to 1. A sample's prediction is its largest entry (the first of
-    equals), its confidence that entry; columns are matched to classes one-to-one, those matched to none are wrong.
+    labels_true: [n] integers. soft: [n, k] float, rows sum to 1. A sample's prediction is its largest entry (of equals
+    the column of less mass), its confidence that entry. Columns are matched to classes one-to-one; those matched to none
+    are wrong.
 
     >>> import metrics
     >>> round(metrics.get("ece").score(labels_true=[0, 0, 1, 1], soft=[[.2, .8], [.2, .8], [.8, .2], [.2, .8]]), 6)
     0.05
     """
-    soft = evidence.soft
+    # by mass, so that ties between entries and between matchings never depend on the columns' numbers
+    soft = evidence.soft[:, np.argsort(evidence.soft.sum(axis=0, dtype=np.float64), kind="stable")]
     predicted = soft.argmax(axis=1)
     confidence = np.minimum(soft[np.arange(len(soft)), predicted].astype(np.float64), 1.0)
     table = Contingency.of(evidence.labels_true, predicted)

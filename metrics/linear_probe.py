@@ -56,7 +56,7 @@ def compute(evidence: Evidence) -> float:
     strength, start = _choose(train, targets, count)
     weights = fit(train, targets, count, strength, start)
     evidence.notes["linear_probe_strength"] = strength
-    return float((classes[_predict(weights, test).numpy()] == evidence.labels_test).mean())
+    return float((classes[predict(weights, test, count).numpy()] == evidence.labels_test).mean())
 
 
 def standardised(train: np.ndarray, test: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -75,14 +75,14 @@ def _choose(train: Tensor, targets: Tensor, count: int) -> tuple[float, np.ndarr
     best, weights = (-1, STRENGTHS[0], None), None
     for strength in STRENGTHS:
         weights = fit(train[:kept], targets[:kept], count, strength, weights)
-        right = int((_predict(weights, train[kept:]) == targets[kept:]).sum())
+        right = int((predict(weights, train[kept:], count) == targets[kept:]).sum())
         if right > best[0]:
             best = (right, strength, weights)
     return best[1], best[2]
 
 
 def fit(rows: Tensor, targets: Tensor, count: int, strength: float, start: np.ndarray | None = None) -> np.ndarray:
-    """[d + 1, count] float64: the weights, the bias last, that minimise the loss; from `start`, or from zeros.
+    """[count · (d + 1)] float64, the weights [count, d] and then the biases, that minimise the loss; from `start` or zeros.
 
     rows: [n, d] float32, targets: [n] int64 in 0..count-1. Values and gradients are float32, L-BFGS's own state float64.
     """
@@ -90,30 +90,35 @@ def fit(rows: Tensor, targets: Tensor, count: int, strength: float, start: np.nd
     from scipy.optimize import minimize
 
     n, width = rows.shape
-    share = torch.arange(n)
+    every = torch.arange(n)
 
     def loss(flat: np.ndarray) -> tuple[float, np.ndarray]:
-        weights = torch.from_numpy(flat.astype(np.float32)).view(width + 1, count)
-        logp = torch.addmm(weights[-1], rows, weights[:-1]).log_softmax(dim=1)
-        value = -logp[share, targets].sum(dtype=torch.float64).item() / n
-        value += strength / 2 * weights[:-1].square().sum(dtype=torch.float64).item()
+        weights, bias = _split(flat, width, count)
+        logp = torch.addmm(bias, rows, weights.T).log_softmax(dim=1)
+        value = -logp[every, targets].sum(dtype=torch.float64).item() / n
+        value += strength / 2 * weights.square().sum(dtype=torch.float64).item()
         error = logp.exp_()
-        error[share, targets] -= 1
-        gradient = torch.empty_like(weights)
-        torch.mm(rows.T, error, out=gradient[:-1])
-        torch.sum(error, dim=0, out=gradient[-1])
-        gradient /= n
-        gradient[:-1] += strength * weights[:-1]
-        return value, gradient.double().numpy().ravel()
+        error[every, targets] -= 1
+        # error.T @ rows runs ten times as fast as rows.T @ error where there are few classes
+        gradient = torch.cat([(error.T @ rows / n + strength * weights).ravel(), error.sum(dim=0) / n])
+        return value, gradient.double().numpy()
 
-    start = np.zeros((width + 1, count)) if start is None else start
+    start = np.zeros(count * (width + 1)) if start is None else start
     options = {"maxiter": ITERATIONS, "maxfun": 10 * ITERATIONS, "gtol": TOLERANCE, "ftol": 0.0, "maxcor": 10}
-    return minimize(loss, start.ravel(), jac=True, method="L-BFGS-B", options=options).x.reshape(width + 1, count)
+    return minimize(loss, start, jac=True, method="L-BFGS-B", options=options).x
 
 
-def _predict(weights: np.ndarray, rows: Tensor) -> Tensor:
+def predict(flat: np.ndarray, rows: Tensor, count: int) -> Tensor:
     """[n] int64: the class code of the largest logit."""
     import torch
 
-    found = torch.from_numpy(weights.astype(np.float32))
-    return torch.addmm(found[-1], rows, found[:-1]).argmax(dim=1)
+    weights, bias = _split(flat, rows.shape[1], count)
+    return torch.addmm(bias, rows, weights.T).argmax(dim=1)
+
+
+def _split(flat: np.ndarray, width: int, count: int) -> tuple[Tensor, Tensor]:
+    """The weights [count, d] and the biases [count], float32."""
+    import torch
+
+    values = torch.from_numpy(flat.astype(np.float32))
+    return values[: count * width].view(count, width), values[count * width :]
