@@ -144,7 +144,9 @@ def test_inputs_stay_as_they_were(name: str, kind: str) -> None:
     assert torch.equal(inputs.train, before)
 
 
-@pytest.mark.parametrize(("name", "kind"), [case for case in CASES if methods.get(case[0]).build is not methods.base.Method.build])
+@pytest.mark.parametrize(
+    ("name", "kind"), [case for case in CASES if methods.get(case[0]).build is not methods.base.Method.build]
+)
 def test_state_restores(name: str, kind: str) -> None:
     """A method rebuilt from its state embeds as the fitted one does, bit for bit."""
     method, _, inputs = fitted(name, kind)
