@@ -71,7 +71,7 @@ def score(group: Group | None, name: str) -> str:
         return "–" if states == ["not_applicable"] else ", ".join(states).replace("_", " ") if states else ""
     text = f"{100 * mean:.1f}" + (f" ± {100 * std:.1f}" if std is not None else "")
     marks = [f"{len(group.ok)}/{group.expected}"] if len(group.ok) < group.expected else ["n=1"] if group.expected == 1 else []
-    marks += ["†"] * group.stale + ["○"] * any("collapsed" in flags for flags in group.ok.flags)
+    marks += ["†"] * group.stale + ["○"] * any("collapsed" in flags for flags in group.ok["flags"])
     return f"{text} {' '.join(marks)}".strip()
 
 

@@ -1,0 +1,160 @@
+"""Tables and boards: what the numbers say, and that generated files are current."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import datasets
+import methods
+import metrics
+from benchmark.api import stale_files
+from benchmark.plan import Cell, load_suite
+from benchmark.report.markdown import BEGIN, END, Board, details, leaderboard, overview, score
+from benchmark.report.published import published, verdict
+from benchmark.report.tables import agreement, groups, runs, summary
+from benchmark.report.text import plain
+from benchmark.store import ROOT, Results
+
+
+def record(cell: Cell, *, acc: float | None, state: str = "ok", flags: tuple[str, ...] = ()) -> dict[str, Any]:
+    """A record as the runner would write it, with a score of our choice."""
+    return {
+        "schema": 1,
+        **{name: getattr(cell, name) for name in ("method", "variant", "dataset", "track", "budget", "seed")},
+        "state": state,
+        "flags": list(flags),
+        "told": ["k"],
+        "k_used": 10,
+        "changes": {},
+        "fit_fingerprint": cell.fit_fingerprint,
+        "scores": {} if acc is None else {"acc": acc, "nmi": acc / 2},
+        "oracle_gap": {"acc": 0.01},
+        "cost": {"wall_seconds": 2.0, "total_seconds": 3.0},
+        "environment": {"device": "cpu"},
+    }
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Results:
+    """Five seeds of DEC on digits, one of them failed; three of k-means, one on stale code; one of chance."""
+    place = Results(tmp_path)
+    for seed, acc in enumerate([0.80, 0.82, 0.84, 0.86, None]):
+        cell = Cell("dec", "digits", "transductive", "quick", seed)
+        place.write(cell.key, record(cell, acc=acc, state="ok" if acc else "failed"))
+    for seed in range(3):
+        cell = Cell("pixels_kmeans", "digits", "transductive", "quick", seed)
+        made = record(cell, acc=0.7)
+        place.write(cell.key, {**made, "fit_fingerprint": "old"} if seed == 1 else made)
+    cell = Cell("gmm", "digits", "transductive", "quick", 0)
+    place.write(cell.key, record(cell, acc=0.6, flags=("collapsed",)))
+    return place
+
+
+def test_a_failure_is_no_zero(results: Results) -> None:
+    """A failed seed is left out of the mean, and the mean says that it is incomplete."""
+    group = groups(runs(results))[("digits", "dec", "base", "transductive", "quick")]
+    assert group.mean("acc") == pytest.approx(0.83)
+    assert group.std("acc") == pytest.approx(0.0258199)
+    assert score(group, "acc") == "83.0 ± 2.6 4/5"
+
+
+def test_interval_is_student_t(results: Results) -> None:
+    """The interval over four seeds uses t at three degrees of freedom."""
+    low, high = groups(runs(results))[("digits", "dec", "base", "transductive", "quick")].interval("acc") or (0, 0)
+    assert (high - low) / 2 == pytest.approx(3.18245 * 0.0258199 / 2, rel=1e-4)
+
+
+def test_marks(results: Results) -> None:
+    """A stale seed, a single seed and a collapse are marked."""
+    found = groups(runs(results))
+    assert score(found[("digits", "pixels_kmeans", "base", "transductive", "quick")], "acc") == "70.0 ± 0.0 †"
+    assert score(found[("digits", "gmm", "base", "transductive", "quick")], "acc") == "60.0 n=1 ○"
+    assert score(None, "acc") == ""
+
+
+def test_bounds_come_first_and_the_rest_by_score(results: Results) -> None:
+    """Bounds stand apart at the top; the others are ordered by mean ACC."""
+    board = Board.of(results)
+    assert [name for name, _ in board.rows(load_suite("quick"))] == ["pixels_kmeans", "dec", "gmm"]
+    assert overview(board, load_suite("quick")).index("*") < overview(board, load_suite("quick")).index("dec")
+
+
+def test_summary_counts_what_is_owed(results: Results) -> None:
+    """The summary has one row a group, with scored and owed seeds."""
+    table = summary(runs(results)).set_index("method")
+    assert (table.loc["dec", "seeds_ok"], table.loc["dec", "seeds"], table.loc["dec", "states"]) == (4, 5, "failed")
+    assert bool(table.loc["pixels_kmeans", "stale"])
+
+
+def test_board_is_a_function_of_its_records(results: Results) -> None:
+    """The same records give the same text."""
+    assert leaderboard(Board.of(results)) == leaderboard(Board.of(results))
+    assert "4/5" in details(Board.of(results), load_suite("quick"), "digits")
+    assert "dec / seed 4: failed" in leaderboard(Board.of(results))
+
+
+def test_agreement_names_what_differs(results: Results, tmp_path: Path) -> None:
+    """Records agree exactly, within tolerance, or differ; one without a counterpart is said to be new."""
+    other = Results(tmp_path / "other")
+    for seed, acc in enumerate([0.80, 0.83, 0.9]):
+        cell = Cell("dec", "digits", "transductive", "quick", seed)
+        other.write(cell.key, record(cell, acc=acc))
+    table = agreement(results.records(), other).set_index("cell")
+    verdicts = [table.loc[f"digits/dec/transductive-quick-base-s{seed}", "agrees"] for seed in range(4)]
+    assert verdicts == ["exactly", "within tolerance", "differs", "not committed"]
+
+
+def test_verdicts(results: Results) -> None:
+    """A verdict needs three seeds and a mean of the paper; other kinds stand in brackets."""
+    group = groups(runs(results))[("digits", "dec", "base", "transductive", "quick")]
+    assert verdict(group, "acc", 0.80, "mean", "paper") == "meets"
+    assert verdict(group, "acc", 0.85, "mean", "authors_code") == "undecided"
+    assert verdict(group, "acc", 0.95, "mean", "paper") == "misses"
+    assert verdict(group, "acc", 0.80, "mean", "reimplementation") == "(meets)"
+    assert verdict(group, "acc", 0.875, "best", "paper") == "(meets)"
+    assert verdict(group, "acc", 0.885, "max_over_epochs", "paper") == "(misses)"
+    single = groups(runs(results))[("digits", "gmm", "base", "transductive", "quick")]
+    assert verdict(single, "acc", 0.1, "mean", "paper") == ""
+
+
+def test_published_keys_are_ours() -> None:
+    """Every published row names a method and a dataset of ours, a fraction, and a source that was checked."""
+    table = published()
+    assert set(table.method) <= set(methods.names())
+    assert set(table.dataset) <= set(datasets.names())
+    assert table.value.astype(float).between(0, 1).all()
+    assert (table.confidence == "verified").all()
+    assert table.source.str.len().min() > 5
+
+
+def test_readme_has_a_place_for_the_board() -> None:
+    """The README holds the marks between which the head of the board is written."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert text.index(BEGIN) < text.index(END)
+
+
+def test_committed_files_are_current() -> None:
+    """leaderboard.md, the tables and the README's board are what today's code makes of the committed records."""
+    assert stale_files(Results.committed()) == []
+
+
+def test_committed_records_are_honest() -> None:
+    """Every committed record loads, lies where its key says, was made by clean code, and its scores follow from its table."""
+    for key, found in Results.committed().records():
+        cell = Cell(**{name: found[name] for name in ("method", "dataset", "track", "budget", "seed", "variant")})
+        assert cell.key == key
+        assert not found["dirty"], key
+        if found["state"] == "ok":
+            classes, clusters, counts = np.array(found["contingency"]).T
+            arrays = {"labels_true": np.repeat(classes, counts), "labels_pred": np.repeat(clusters, counts)}
+            for name in ("acc", "nmi", "ami", "ari", "purity"):
+                assert metrics.get(name).score(**arrays) == pytest.approx(found["scores"][name], abs=2e-6), (key, name)
+
+
+def test_plain_text_of_markdown() -> None:
+    """Links and italics lose their marks on a terminal."""
+    assert plain("*[dec](https://x.y)* `k2x`") == "dec `k2x`"
