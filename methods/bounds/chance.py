@@ -26,9 +26,9 @@ class Chance(Method):
     )
 
     def fit(self, inputs: Inputs, k: int | None, run: Run) -> None:
-        """Keeps k and the die."""
-        self._k, self._generator = k, run.generator
+        """Keeps k and the die's seed."""
+        self._k, self._seed = k, run.integer()
 
     def assign(self, x: Tensor) -> Tensor:
-        """A new throw for every row: [n] int64."""
-        return torch.randint(0, self._k, (len(x),), generator=self._generator)
+        """One throw for every row: [n] int64; the same again for the same number of rows."""
+        return torch.randint(0, self._k, (len(x),), generator=torch.Generator().manual_seed(self._seed))

@@ -38,10 +38,28 @@ class Autoencoder(nn.Module):
         self.encoder = Encoder(sizes)
         self.decoder = _layers(list(reversed(sizes)), last=False)
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Codes [b, code] and the mean squared error of the reconstruction of x [b, d], a scalar."""
-        code = self.encoder(x)
+    def forward(self, x: Tensor, *, dropout: float = 0.0) -> tuple[Tensor, Tensor]:
+        """Codes [b, code] and the mean squared error of the reconstruction of x [b, d], a scalar.
+
+        dropout: the share of inputs set to zero before the encoder; the decoder must still give them all.
+        """
+        code = self.encoder(F.dropout(x, dropout))
         return code, F.mse_loss(self.decoder(code).float(), x * self.encoder.scale)
+
+    @torch.no_grad()
+    def standardise(self, codes: Tensor, spread: float) -> None:
+        """Shifts and scales the code so that `codes` [n, code], its values now, get mean 0 and standard deviation `spread`.
+
+        One shift and one factor, the deviation being a root mean square over dimensions: clusters of the codes stay what
+        they are. The decoder undoes both, so reconstructions stay what they are.
+        """
+        mean = codes.mean(0)
+        factor = spread / codes.var(0, correction=0).mean().sqrt().clamp_min(1e-12)
+        inner = self.decoder[0]
+        inner.bias += inner.weight @ mean
+        inner.weight /= factor
+        self.encoder.code.bias.sub_(mean).mul_(factor)
+        self.encoder.code.weight *= factor
 
 
 def _layers(sizes: Sequence[int], *, last: bool) -> nn.Sequential:

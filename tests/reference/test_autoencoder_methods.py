@@ -87,7 +87,7 @@ def test_gradients_are_dec_equations_4_and_5() -> None:
     assert torch.allclose(head.centres.grad, -pull.sum(0) / 20, atol=1e-6, rtol=0)
 
 
-def test_loss_is_idec_equation_2(autoencoder: AeKmeans) -> None:
+def test_loss_is_that_of_idec(autoencoder: AeKmeans) -> None:
     """The gradient of IDEC's first step is that of mean squared error + 0.1 · KL(P‖Q), written out."""
     method, _ = fitted(IDEC(**{**QUICK, "steps": 1, "interval": 1, "batch_size": 90}, precision="fp32"), autoencoder)
     network, x = copy.deepcopy(autoencoder.network), rows()
@@ -184,7 +184,7 @@ def test_autoencoder_survives_state_and_restore(autoencoder: AeKmeans) -> None:
 
 
 def test_autoencoder_scales_inputs_to_mean_square_one(autoencoder: AeKmeans) -> None:
-    """The encoder sees inputs with ‖x‖²/d = 1 on average, as DEC section 4.1 asks."""
+    """The encoder sees inputs with ‖x‖²/d = 1 on average, as DEC asks of every data set."""
     scaled = rows() * autoencoder.network.encoder.scale
     assert float(scaled.square().mean()) == pytest.approx(1, abs=1e-5)
 
