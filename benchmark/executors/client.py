@@ -89,6 +89,9 @@ class ForkServer:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        self._reader.join(timeout=10)
+        if self._process.stdout:
+            self._process.stdout.close()
         for call in list(self._calls.values()):
             call.done.set()
 
