@@ -29,7 +29,7 @@ card = Card(
     classes=10,
     class_counts=(240, 240, 240, 240, 240, 240, 240, 240, 240, 240),
     class_names=("disc", "ring", "crescent", "square", "frame", "triangle", "star", "cross", "bars", "hourglass"),
-    sha_inputs="50bb7320bfdc0b0d96de3e452e69f04e8fd19dd439ce23317118e995d2a12a83",
+    sha_inputs="37bd4a0622ec9ad4d98a6956d82c47c4021c039893fb39f29355435f47ec562f",
     sha_labels="3bc01aa5678c81728e4e5c83b5a3e25ca6a7b95506da56e1c2247f94373b34c8",
     development=True,
 )
@@ -50,7 +50,7 @@ def _pictures(inside: Figure, n: int, draw: np.random.Generator) -> np.ndarray:
     cover = _cover(inside, n, draw)
     fore, back = _paint(n, draw)
     image = back + cover[:, None] * (fore - back)
-    image = image + 0.10 * (draw.random((n, 3, SIDE, SIDE)) - 0.5)
+    image = image + 0.06 * (draw.random((n, 3, SIDE, SIDE)) - 0.5)
     return np.floor(np.clip(image, 0.0, 1.0) * 255.0 + 0.5).astype(np.uint8)
 
 
@@ -60,8 +60,8 @@ def _cover(inside: Figure, n: int, draw: np.random.Generator) -> np.ndarray:
     axis = (np.arange(fine) + 0.5) * 2.0 / fine - 1.0
     x, y = axis[None, None, :], axis[None, :, None]
     size, turn, dx, dy = (column[:, None, None] for column in draw.random((4, n)))
-    radius = 0.50 + 0.25 * size
-    cos, sin = _cos_sin((turn[:, 0, 0] - 0.5) * 50.0)
+    radius = 0.60 + 0.20 * size
+    cos, sin = _cos_sin((turn[:, 0, 0] - 0.5) * 45.0)
     x = (x - 0.5 * (dx - 0.5)) / radius
     y = (y - 0.5 * (dy - 0.5)) / radius
     hit = inside(cos * x + sin * y, cos * y - sin * x)
@@ -86,7 +86,7 @@ def _paint(n: int, draw: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     figure = 0.60 + 0.40 * draw.random((n, 3, 1, 1))
     slope = 0.2 * (draw.random((2, n, 1, 1)) - 0.5)
     gradient = slope[0] * x + slope[1] * y
-    return figure + 0.16 * _texture(n, x, y, draw)[:, None], ground + (gradient + _spots(n, x, y, draw))[:, None]
+    return figure + 0.10 * _texture(n, x, y, draw)[:, None], ground + (gradient + _spots(n, x, y, draw))[:, None]
 
 
 def _texture(n: int, x: np.ndarray, y: np.ndarray, draw: np.random.Generator) -> np.ndarray:
@@ -102,13 +102,13 @@ def _texture(n: int, x: np.ndarray, y: np.ndarray, draw: np.random.Generator) ->
 
 
 def _spots(n: int, x: np.ndarray, y: np.ndarray, draw: np.random.Generator, count: int = 4) -> np.ndarray:
-    """Small square specks on the ground, some of the pictures' clutter: [n, SIDE, SIDE] in 0..0.25."""
+    """Small square specks on the ground, some of the pictures' clutter: [n, SIDE, SIDE] in 0..0.15."""
     out = np.zeros((n, SIDE, SIDE))
     for _ in range(count):
         cx, cy, half, bright = (column[:, None, None] for column in draw.random((4, n)))
         half = 0.04 + 0.06 * half
-        out += 0.25 * bright * ((np.abs(x - 2.0 * cx + 1.0) < half) & (np.abs(y - 2.0 * cy + 1.0) < half))
-    return np.clip(out, 0.0, 0.25)
+        out += 0.15 * bright * ((np.abs(x - 2.0 * cx + 1.0) < half) & (np.abs(y - 2.0 * cy + 1.0) < half))
+    return np.clip(out, 0.0, 0.15)
 
 
 def _disc(x: np.ndarray, y: np.ndarray) -> np.ndarray:

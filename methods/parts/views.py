@@ -1,7 +1,8 @@
 """Random views of whole batches, drawn for each image by itself: one resampling, then one colour matrix an image.
 
 Crop, flip, rotation and shear are one affine map and one bilinear resampling. Brightness, contrast, saturation, hue and
-greyscale are affine maps of a pixel's colour; they are composed, in random order, into one matrix an image.
+greyscale are affine maps of a pixel's colour, composed into one matrix an image. Their random order in the papers has no
+counterpart: clamped once, at the end, and with hue as a turn of YIQ's chroma plane, they commute.
 """
 
 from __future__ import annotations
@@ -58,15 +59,14 @@ class Views:
         changed = torch.rand(b, generator=generator) < self.jitter
         spans = (self.brightness, self.contrast, self.saturation, self.hue)
         turns = [torch.where(changed, _between(b, span, generator), 0.0) for span in spans]
-        order = torch.rand(b, 4, generator=generator).argsort(dim=1)
         grey = torch.rand(b, generator=generator) < self.grey
         factors = torch.stack([1 + turns[0], 1 + turns[1], 1 + turns[2], turns[3]], dim=1)
-        return recolour(x, factors.to(x.device), order.to(x.device), grey.to(x.device))
+        return recolour(x, factors.to(x.device), grey.to(x.device))
 
 
 GREY = Views(scale=(0.5, 1.0), degrees=15.0, shear=0.2, jitter=0.8, brightness=0.4, contrast=0.4)
 COLOUR = Views(  # SimCLR's appendix A and B.9, strength 0.5, no blur
-    scale=(0.3, 1.0), flip=0.5, degrees=10.0, jitter=0.8, brightness=0.4, contrast=0.4, saturation=0.4, hue=0.1, grey=0.2
+    scale=(0.5, 1.0), flip=0.5, degrees=10.0, jitter=0.8, brightness=0.4, contrast=0.4, saturation=0.4, hue=0.1, grey=0.2
 )
 
 
@@ -115,39 +115,28 @@ def resample(x: Tensor, maps: Tensor) -> Tensor:
     return F.grid_sample(x, grid, mode="bilinear", padding_mode="border", align_corners=False)
 
 
-def recolour(x: Tensor, factors: Tensor, order: Tensor, grey: Tensor) -> Tensor:
-    """Images [b, c, h, w] with brightness, contrast, saturation, hue changed in each image's own order, then clamped.
+def recolour(x: Tensor, factors: Tensor, grey: Tensor) -> Tensor:
+    """Images [b, c, h, w] with brightness, contrast, saturation and hue changed, then clamped to 0..1.
 
-    factors: [b, 4], hue a part of the circle. order: [b, 4], a permutation of 0..3 a row. grey: [b] bool, at the end.
+    factors: [b, 4], hue a part of the circle. grey: [b] bool, greyscale at the end.
     """
-    b, c, h, w = x.shape
     flat = x.flatten(2)
-    mean = flat.mean(dim=2, keepdim=True)
-    gain, shift = colour_maps(mean, factors, order, grey)
-    return torch.baddbmm(shift, gain, flat).clamp_(0, 1).view(b, c, h, w)
+    gain, shift = colour_maps(flat.mean(dim=2, keepdim=True), factors, grey)
+    return torch.baddbmm(shift, gain, flat).clamp_(0, 1).view_as(x)
 
 
-def colour_maps(mean: Tensor, factors: Tensor, order: Tensor, grey: Tensor) -> tuple[Tensor, Tensor]:
-    """The composed change of colour, x to gain·x + shift: [b, c, c] and [b, c, 1]. mean: the images' mean colours [b, c, 1]."""
-    b, c, _ = mean.shape
-    eye = torch.eye(c, device=mean.device).expand(b, c, c)
-    luma = torch.tensor(LUMA, device=mean.device) if c == 3 else torch.full((c,), 1 / c, device=mean.device)
-    to_grey = luma.expand(c, c)
+def colour_maps(mean: Tensor, factors: Tensor, grey: Tensor) -> tuple[Tensor, Tensor]:
+    """The composed change of colour, x to gain·x + shift: [b, c, c] and [b, 1, 1]. mean: the images' mean colours [b, c, 1]."""
+    c = mean.shape[1]
+    eye = torch.eye(c, device=mean.device)
     brightness, contrast, saturation, turn = factors.T[:, :, None, None]
-    gains = [brightness * eye, contrast * eye]
-    # Chroma means nothing in a grey image.
-    gains += [saturation * eye + (1 - saturation) * to_grey, _turned(turn)] if c == 3 else [eye, eye]
-    choices = torch.stack(gains, dim=1)
-    gain, shift = eye, torch.zeros_like(mean)
-    rows = torch.arange(b, device=mean.device)
-    for step in order.T:
-        chosen = choices[rows, step]
-        # Contrast blends with the present image's mean luma, which follows the mean colour through the maps so far.
-        level = luma @ (gain @ mean + shift)
-        lift = torch.where((step == 1)[:, None], (1 - contrast[:, 0]) * level, 0.0)
-        gain, shift = chosen @ gain, chosen @ shift + lift[:, :, None]
-    end = torch.where(grey[:, None, None], to_grey, eye) if c == 3 else eye
-    return end @ gain, end @ shift
+    if c == 1:
+        return brightness * contrast * eye, brightness * (1 - contrast) * mean
+    luma = torch.tensor(LUMA, device=mean.device).expand(c, c)
+    chroma = (saturation * eye + (1 - saturation) * luma) @ _turned(turn)
+    gain = torch.where(grey[:, None, None], luma, chroma)
+    # Contrast blends with the mean luma, which neither saturation nor hue moves.
+    return brightness * contrast * gain, brightness * (1 - contrast) * (luma[:1] @ mean)
 
 
 def _turned(turn: Tensor) -> Tensor:
@@ -155,7 +144,7 @@ def _turned(turn: Tensor) -> Tensor:
     yiq = torch.tensor(YIQ, device=turn.device)
     angle = 2 * math.pi * turn
     zero, one = torch.zeros_like(angle), torch.ones_like(angle)
-    rows = [[one, zero, zero], [zero, angle.cos(), -angle.sin()], [zero, angle.sin(), angle.cos()]]
+    rows = [[one, zero, zero], [zero, angle.cos(), angle.sin()], [zero, -angle.sin(), angle.cos()]]
     spin = torch.cat([torch.cat(row, dim=2) for row in rows], dim=1)
     return torch.linalg.inv(yiq) @ spin @ yiq
 
