@@ -62,7 +62,7 @@ def compute(evidence: Evidence) -> float:
 def standardised(train: np.ndarray, test: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Both [n, d] float32 after the training rows' mean is taken off and their standard deviation divided out."""
     mean, scale = train.mean(axis=0, dtype=np.float64), train.std(axis=0, dtype=np.float64)
-    scale[train.min(axis=0) == train.max(axis=0)] = 1
+    scale[scale == 0] = 1
     return ((train - mean) / scale).astype(np.float32), ((test - mean) / scale).astype(np.float32)
 
 
