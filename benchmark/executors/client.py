@@ -99,7 +99,9 @@ class ForkServer:
         assert self._process.stdout is not None
         for line in self._process.stdout:
             message = json.loads(line)
-            call = self._calls[message["id"]]
+            call = self._calls.get(message["id"])
+            if call is None:
+                continue
             if "pid" in message:
                 call.pid = message["pid"]
             else:
