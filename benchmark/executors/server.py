@@ -26,10 +26,10 @@ CAN_FORK = hasattr(os, "fork") and sys.platform != "win32"
 _PR_SET_PDEATHSIG = 1
 
 
-def die_with_parent(parent: int) -> None:
-    """Asks the kernel (Linux) to kill this process when its parent goes; leaves at once if it is gone already."""
+def die_with_parent(parent: int, number: int = signal.SIGKILL) -> None:
+    """Asks the kernel (Linux) to signal this process when its parent goes; leaves at once if it is gone already."""
     if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, number, 0, 0, 0)
     if os.getppid() != parent:
         os._exit(1)
 
@@ -181,7 +181,7 @@ def main(arguments: list[str]) -> int:
     if not CAN_FORK:
         serve_by_spawning(module)
         return 0
-    die_with_parent(os.getppid())
+    die_with_parent(os.getppid(), signal.SIGTERM)  # caught by the loop: a killed server could not end its jobs' own children
     importlib.import_module(module).preload()
     Server(module).loop()
     return 0
