@@ -9,6 +9,7 @@ import os
 import platform
 import shutil
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -36,6 +37,7 @@ from methods.card import BUDGETS
 CODE = ("benchmark", "methods", "datasets", "metrics")
 PACKAGES = ("torch", "numpy", "scipy", "scikit-learn", "faiss-cpu")
 WALL_SECONDS = {"smoke": 120, "quick": 900, "full": 4 * 3600, "paper": 7 * 24 * 3600}
+_BLIND_FILES = {"__init__", "base", "inputs", "registry"}  # of datasets/, what the blind side imports
 SCORE_LIMITS = Limits(wall_seconds=3600, cpu_seconds=4 * 3600, memory_mib=0.8 * psutil.virtual_memory().total / 2**20)
 assert set(WALL_SECONDS) == set(BUDGETS)
 
@@ -185,7 +187,6 @@ class Bench:
             role: {"method": self._source(part), "config": part.config, "k": part.k, "outputs": str(self.outputs(part))}
             for role, part in cell.parts.items()
         }
-        denied = [self.cache.labels, self.cache.raw, self.settings.data, sklearn_data()]
         return {
             "method": self._source(cell),
             "config": cell.config,
@@ -198,9 +199,21 @@ class Bench:
             "supervision": self._supervision(cell, prepared, out),
             "device": cell.device,
             "threads": self.settings.threads,
-            "denied": [str(path) for path in denied if path],
+            "denied": [str(path) for path in self._denied() if path],
+            "allowed": [
+                *map(str, (prepared.inputs, self.cache.code, self.cache.scratch, out)),
+                *(part["outputs"] for part in parts.values()),
+                *(sys.prefix, sys.base_prefix),
+            ],
             "out": str(out),
         }
+
+    def _denied(self) -> list[Path | None]:
+        """What the child may not open. Generated data needs its loaders denied, since they return labels; records and
+        other cells' outputs may be a supervised row's."""
+        loaders = [path for path in (self.code / "datasets").rglob("*.py") if path.stem not in _BLIND_FILES]
+        roots = [self.cache.root, self.cache.labels, self.cache.raw, self.settings.data, self.settings.results.root]
+        return [*roots, ROOT / "results", ROOT / "datasets", sklearn_data(), *loaders]
 
     def _source(self, cell: Cell) -> dict[str, str]:
         """Where the child finds a method: a module of the snapshot, or a copy of the plug-in's file."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import sys
 import threading
 from collections.abc import Iterable
@@ -18,6 +19,7 @@ _OPENS = {"open", "os.listdir", "os.scandir", "os.chdir", "os.link", "os.symlink
 _COMMANDS = {"subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.startfile", "pty.spawn"}
 _NETWORK = {"socket.connect", "socket.getaddrinfo", "socket.gethostbyname", "socket.sendto"}
 _MAX_NOTED = 20
+_REST_OF_PATH = re.compile(r"[^\s'\"`:;,|&<>()]*")
 
 
 def sklearn_data() -> Path | None:
@@ -27,13 +29,14 @@ def sklearn_data() -> Path | None:
 
 
 class Wall:
-    """Denied folders and what was tried. `up()` can't be undone in this process.
+    """Denied places and what was tried. `up()` can't be undone in this process.
 
-    denied: folders below which nothing may be opened, listed or named to a command.
+    denied: folders (or files) at or below which nothing may be opened, listed or named to a command.
+    allowed: exceptions below them. Of the places a path lies in, the innermost decides.
     """
 
-    def __init__(self, denied: Iterable[str | Path]) -> None:
-        self.denied = tuple({os.path.realpath(path) for path in denied} | {os.path.abspath(path) for path in denied})
+    def __init__(self, denied: Iterable[str | Path], allowed: Iterable[str | Path] = ()) -> None:
+        self.denied, self.allowed = _spellings(denied), _spellings(allowed)
         self.attempts: list[str] = []
         self._busy = threading.local()
 
@@ -43,14 +46,22 @@ class Wall:
         return self
 
     def guards(self, path: Any) -> bool:
-        """Whether a path lies at or below a denied folder, links followed."""
+        """Whether a path lies at or below a denied place and in no allowed one within it, links followed."""
+        return self._guarded_by(path) is not None
+
+    def _guarded_by(self, path: Any) -> tuple[str, str] | None:
+        """(denied place, the path inside it) of a guarded path, else None."""
         if isinstance(path, int) or path is None:
-            return False
+            return None
         try:
             text = os.fsdecode(path)
         except TypeError:
-            return False
-        return any(_within(place, root) for place in (os.path.realpath(text), os.path.abspath(text)) for root in self.denied)
+            return None
+        for place in (os.path.realpath(text), os.path.abspath(text)):
+            innermost = max((root for root in self.denied | self.allowed if _within(place, root)), key=len, default=None)
+            if innermost in self.denied:
+                return innermost, place
+        return None
 
     def _hook(self, event: str, args: tuple[Any, ...]) -> None:
         if event not in _OPENS and event not in _COMMANDS and event not in _NETWORK:
@@ -70,22 +81,41 @@ class Wall:
     def _reached(self, event: str, args: tuple[Any, ...]) -> str | None:
         """What the event reaches for in words without machine paths, or None where it is allowed."""
         if event in _OPENS:
-            return f"{event} of {self._name(args[0])}" if args and self.guards(args[0]) else None
+            found = (self._guarded_by(args[0]) or self._holds_guarded(event, args)) if args else None
+            return f"{event} of {_in_words(*found)}" if found else None
         if event in _COMMANDS:
-            words = " ".join(_words(args))
-            return f"{event} naming {self._root_name(words)}" if any(root in words for root in self.denied) else None
+            found = self._named(" ".join(_words(args)))
+            return f"{event} naming {_in_words(*found)}" if found else None
         address = args[1] if event == "socket.connect" and len(args) > 1 else args[-1] if event == "socket.sendto" else args[0]
         return None if isinstance(address, str | bytes) and event == "socket.connect" else f"{event}: the network"
 
-    def _name(self, path: Any) -> str:
-        text = os.path.realpath(os.fsdecode(path))
-        for root in self.denied:
-            if _within(text, root):
-                return f"<{Path(root).name}>/{os.path.relpath(text, root)}"
-        return Path(os.fsdecode(path)).name
+    def _holds_guarded(self, event: str, args: tuple[Any, ...]) -> tuple[str, str] | None:
+        """A folder opened as a descriptor with a denied place below it: what is opened relative to it shows no path."""
+        if event != "open" or args[1] is not None or isinstance(args[0], int) or not os.path.isdir(args[0]):
+            return None
+        place = os.path.realpath(os.fsdecode(args[0]))
+        return next(((root, root) for root in sorted(self.denied) if _within(root, place)), None)
 
-    def _root_name(self, words: str) -> str:
-        return next(f"<{Path(root).name}>" for root in self.denied if root in words)
+    def _named(self, words: str) -> tuple[str, str] | None:
+        """The first guarded path in the words of a command."""
+        for root in self.denied:
+            for start in (match.start() for match in re.finditer(re.escape(root), words)):
+                end = start + len(root)
+                found = self._guarded_by(words[start:end] + _REST_OF_PATH.match(words, end)[0])  # type: ignore[index]
+                if found:
+                    return found
+        return None
+
+
+def _spellings(paths: Iterable[str | Path]) -> frozenset[str]:
+    """Each path as it is written and with its links followed."""
+    return frozenset(spelt for path in paths for spelt in (os.path.realpath(path), os.path.abspath(path)))
+
+
+def _in_words(root: str, path: str) -> str:
+    """A guarded path without the machine's part: `<labels>/ab12/y.npy`."""
+    inner = os.path.relpath(path, root)
+    return f"<{Path(root).name}>" + ("" if inner == os.curdir else f"/{inner}")
 
 
 def _within(path: str, root: str) -> bool:

@@ -35,7 +35,7 @@ def preload() -> None:
 
 def main(job: dict[str, Any]) -> int:
     """Fits one cell. Writes outputs and, last, `fit.json` into `job["out"]`; the state is there, the exit code is 0."""
-    wall = Wall(job["denied"]).up()
+    wall = Wall(job["denied"], job["allowed"]).up()
     out = Path(job["out"])
     try:
         result = {"state": "ok", "reason": None, **_fit(job, out)}
