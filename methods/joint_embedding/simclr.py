@@ -35,7 +35,7 @@ class SimCLR(Method):
         arxiv="2002.05709",
         told={"augmentations"},
         tuned_on={"cifar10", "shapes", "digits", "mnist-test"},
-        tuning="ours: 17 trials, 14 on shapes, 2 on digits, 1 on mnist-test; 6 backbones, 4 smallest crops, 2 temperatures, "
+        tuning="ours: 17 trials, 14 on shapes, 2 on digits, 1 on mnist-test; 6 backbones, 3 smallest crops, 2 temperatures, "
         "2 rotations, 2 jitters; some while shapes itself was being drawn. CIFAR-10 by the authors",
         modalities={"image"},
         settings={
