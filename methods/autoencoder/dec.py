@@ -33,7 +33,7 @@ class DEC(SelfTrained):
         arxiv="1511.06335",
         told={"k"},
         tuned_on={"mnist", "mnist-test", "usps", "shapes", "digits"},
-        tuning="2 settings of the autoencoder on mnist-test (1 seed each), 3 learning rates on shapes (2 seeds)",
+        tuning="the autoencoder's 3 trials; then 3 learning rates on shapes, quick (2 seeds)",
         parts={"autoencoder": "ae_kmeans"},
         schedule="until fewer than 0.1% of rows change their cluster between two targets",
         deviations=[

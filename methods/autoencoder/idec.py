@@ -33,7 +33,7 @@ class IDEC(SelfTrained):
         url="https://www.ijcai.org/proceedings/2017/243",
         told={"k"},
         tuned_on={"mnist", "mnist-test", "usps", "shapes", "digits"},
-        tuning="2 learning rates on shapes (2 seeds)",
+        tuning="the autoencoder's 3 trials; then 2 learning rates on shapes, quick (2 seeds)",
         parts={"autoencoder": "ae_kmeans"},
         schedule="until fewer than 0.1% of rows change their cluster between two targets, at most 20,000 steps",
         deviations=[
