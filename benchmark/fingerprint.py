@@ -26,13 +26,16 @@ def digest(value: Any) -> str:
 
 
 def source_digest(paths: Iterable[Path]) -> str:
-    """A hash of Python files by name and code: comments, docstrings and blank lines aside, on any Python version."""
+    """A hash of Python files by name and code: comments, docstrings, cards and blank lines aside, on any Python version."""
     return digest({path.name: bare_source(path) for path in paths})
 
 
 @cache
 def bare_source(path: Path) -> str:
-    """A file's code without comments, docstrings and blank lines."""
+    """A file's code without comments, docstrings, cards and blank lines.
+
+    What of a card reaches a fit (settings, parts, what it is told) is in the fingerprint by itself; its words are not code.
+    """
     text = path.read_text(encoding="utf-8")
     lines = text.splitlines()
     for token in tokenize.generate_tokens(io.StringIO(text).readline):
@@ -42,8 +45,9 @@ def bare_source(path: Path) -> str:
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and ast.get_docstring(node):
             docstring = node.body[0]
-            for row in range(docstring.lineno - 1, docstring.end_lineno or docstring.lineno):
-                lines[row] = ""
+            lines[docstring.lineno - 1 : docstring.end_lineno] = [""] * len(lines[docstring.lineno - 1 : docstring.end_lineno])
+        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", None) in ("card", "cards"):
+            lines[node.lineno - 1 : node.end_lineno] = [""] * len(lines[node.lineno - 1 : node.end_lineno])
     return "\n".join(line.rstrip() for line in lines if line.strip())
 
 

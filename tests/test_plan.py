@@ -75,6 +75,16 @@ def test_comments_and_docstrings_don_t_count(tmp_path: Path) -> None:
     assert source_digest([one]) == source_digest([two]) != source_digest([three])
 
 
+def test_a_card_s_words_don_t_count(tmp_path: Path) -> None:
+    """Correcting a card makes no row stale; what of it reaches a fit is in the fingerprint by itself."""
+    one, two = tmp_path / "a" / "m.py", tmp_path / "b" / "m.py"
+    for path, title in ((one, "Old"), (two, "New,\n        longer")):
+        path.parent.mkdir()
+        path.write_text(f'class M:\n    card = Card(\n        title="""{title}""",\n    )\n    lr: float = 1.0\n')
+    assert source_digest([one]) == source_digest([two])
+    assert "lr" in bare_source(one)
+
+
 def test_a_method_s_source_includes_its_parts() -> None:
     """The fingerprint of a method sees the parts it imports, and the parts those import."""
     names = {path.stem for path in methods.source_files(methods.entry("dec"))}
