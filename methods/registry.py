@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmark.ground.errors import UserError, unknown
-from benchmark.ground.rooms import Entry, Room
+from benchmark.ground.rooms import Entry, Room, source_closure
 from methods.card import BUDGETS, CLASSES, Card
 
 if TYPE_CHECKING:
@@ -100,25 +100,4 @@ def _name(node: ast.stmt) -> str:
 
 def source_files(found: Entry) -> list[Path]:
     """The method's file and every file of methods/parts it imports, directly or through another part."""
-    seen: dict[Path, None] = {}
-    todo = [found.path]
-    while todo:
-        path = todo.pop()
-        if path in seen:
-            continue
-        seen[path] = None
-        todo += [p for p in _imports(path) if p.is_file()]
-    return sorted(seen)
-
-
-def _imports(path: Path) -> list[Path]:
-    """Files of methods/parts that a file imports, by any of Python's spellings."""
-    modules: list[str] = []
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.ImportFrom) and node.module:
-            modules += [node.module, *[f"{node.module}.{alias.name}" for alias in node.names]]
-        elif isinstance(node, ast.Import):
-            modules += [alias.name for alias in node.names]
-    outside = ("base", "card", "run")
-    parts = [module.split(".")[1:] for module in modules if module.startswith("methods.")]
-    return [FOLDER.joinpath(*inner).with_suffix(".py") for inner in parts if inner[0] not in outside]
+    return source_closure([found.path], "methods", FOLDER, outside=("base", "card", "run"))

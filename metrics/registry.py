@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import ast
 from functools import partial
 from pathlib import Path
 
 from benchmark.ground.errors import UserError
-from benchmark.ground.rooms import Entry, Room
+from benchmark.ground.rooms import Room, source_closure
 from metrics.base import Card, Metric
 
 FOLDER = Path(__file__).parent
@@ -36,25 +35,6 @@ def source_files(name: str) -> list[Path]:
 
     `evidence.py`, `base.py` and this file check and pass on; they decide no value, so they are not among them.
     """
-    found: Entry = entry(name)
-    seen: set[Path] = set()
-    todo = [found.path, *(FOLDER / "parts" / f"{_COMPUTED[need]}.py" for need in found.card.needs if need in _COMPUTED)]
-    while todo:
-        path = todo.pop()
-        if path not in seen:
-            seen.add(path)
-            todo += _imports(path)
-    return sorted(seen)
-
-
-def _imports(path: Path) -> list[Path]:
-    """Files of this room that a file imports, by any of Python's spellings, where they decide values."""
-    modules: list[str] = []
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.ImportFrom) and node.module:
-            modules += [node.module, *[f"{node.module}.{alias.name}" for alias in node.names]]
-        elif isinstance(node, ast.Import):
-            modules += [alias.name for alias in node.names]
-    inner = [module.split(".")[1:] for module in modules if module.startswith("metrics.")]
-    files = [FOLDER.joinpath(*parts).with_suffix(".py") for parts in inner if parts[0] not in ("base", "registry", "evidence")]
-    return [file for file in files if file.is_file()]
+    found = entry(name)
+    parts = [FOLDER / "parts" / f"{_COMPUTED[need]}.py" for need in found.card.needs if need in _COMPUTED]
+    return source_closure([found.path, *parts], "metrics", FOLDER, outside=("base", "registry", "evidence"))

@@ -9,7 +9,7 @@ import ast
 import importlib
 import importlib.util
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -123,6 +123,35 @@ def import_entry(module: str, path: Path) -> ModuleType:
     sys.modules[module] = loaded
     spec.loader.exec_module(loaded)
     return loaded
+
+
+def source_closure(start: Iterable[Path], package: str, folder: Path, *, outside: Collection[str]) -> list[Path]:
+    """The files, and every file of the package that they import, directly or through another, sorted.
+
+    outside: names in the folder that don't count, such as the base class.
+    """
+    seen: set[Path] = set()
+    todo = list(start)
+    while todo:
+        path = todo.pop()
+        if path in seen:
+            continue
+        seen.add(path)
+        inner = [module.split(".")[1:] for module in _imported(path) if module.startswith(f"{package}.")]
+        found = [folder.joinpath(*parts).with_suffix(".py") for parts in inner if parts[0] not in outside]
+        todo += [file for file in found if file.is_file()]
+    return sorted(seen)
+
+
+def _imported(path: Path) -> list[str]:
+    """Dotted names of what a file imports, by any of Python's spellings; some of them may be no modules."""
+    modules: list[str] = []
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            modules += [node.module, *[f"{node.module}.{alias.name}" for alias in node.names]]
+        elif isinstance(node, ast.Import):
+            modules += [alias.name for alias in node.names]
+    return modules
 
 
 def read_cards(path: Path, card_type: type) -> dict[str, Any]:
