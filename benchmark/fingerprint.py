@@ -27,7 +27,10 @@ def digest(value: Any) -> str:
 
 def source_digest(paths: Iterable[Path]) -> str:
     """A hash of Python files by name and code: comments, docstrings, cards and blank lines aside, on any Python version."""
-    return digest({path.name: bare_source(path) for path in paths})
+    files = list(paths)
+    names = [path.name for path in files]
+    own = {path: path.name if names.count(path.name) == 1 else f"{path.parent.name}/{path.name}" for path in files}
+    return digest({own[path]: bare_source(path) for path in files})
 
 
 @cache
