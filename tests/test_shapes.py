@@ -45,12 +45,13 @@ def test_colour_does_not_tell_the_class(raw):
 
 
 def test_pixels_do_not_tell_the_class(raw):
-    """K-means on pixels stays below an accuracy of 0.4, so that learning has something to add."""
+    """K-means on the pixels of every third picture stays below an accuracy of 0.4, so that learning has something to add."""
     from scipy.optimize import linear_sum_assignment
     from sklearn.cluster import KMeans
 
-    found = KMeans(10, n_init=1, random_state=0).fit_predict(raw.inputs.reshape(len(raw.inputs), -1) / np.float32(255))
+    labels, pixels = raw.labels[::3], raw.inputs[::3].reshape(len(raw.inputs) // 3, -1) / np.float32(255)
+    found = KMeans(10, n_init=3, random_state=0).fit_predict(pixels)
     table = np.zeros((10, 10), dtype=int)
-    np.add.at(table, (raw.labels, found), 1)
+    np.add.at(table, (labels, found), 1)
     rows, columns = linear_sum_assignment(-table)
     assert table[rows, columns].sum() / len(found) < 0.4

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import ast
 import functools
+import time
 
 import numpy as np
 import pytest
 import torch
+import torch._dynamo
 
 import datasets
 import methods
@@ -18,6 +20,7 @@ from methods.run import Run, Supervision
 
 N, K = 120, 3
 NAMES = methods.names()
+SECONDS: dict[tuple[str, str, int], float] = {}
 
 
 @functools.cache
@@ -43,7 +46,9 @@ def fitted(name: str, kind: str, again: int = 0) -> tuple[methods.base.Method, R
     method = methods.get(name)(**methods.configure(name, kind=kind, budget="smoke"))
     run = Run(seed=3, parts=parts, supervision=told)
     torch.set_num_threads(1)
+    began = time.process_time()
     method.fit(inputs, K if "k" in card.told else None, run)
+    SECONDS[name, kind, again] = time.process_time() - began
     return method, run, inputs
 
 
@@ -133,6 +138,14 @@ def test_same_seed_same_bytes(name: str, kind: str) -> None:
     for ability in ("assign", "assign_soft"):
         if first.offers(ability):
             assert torch.equal(getattr(first, ability)(inputs.train), getattr(second, ability)(inputs.train))
+
+
+@pytest.mark.parametrize(("name", "kind"), CASES)
+def test_smoke_is_quick(name: str, kind: str) -> None:
+    """A fit at budget smoke takes at most two seconds of one core, so that the tests stay short with many methods."""
+    fitted(name, kind)
+    fitted(name, kind, again=1)
+    assert min(SECONDS[name, kind, again] for again in (0, 1)) <= 2
 
 
 @pytest.mark.parametrize(("name", "kind"), CASES)

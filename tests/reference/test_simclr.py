@@ -158,7 +158,7 @@ def test_restored_simclr_embeds_the_same():
 def test_training_makes_views_findable():
     """After training the loss has fallen well below that of a constant embedding."""
     x, _ = _toy(256)
-    _, run = _fitted(SimCLR, x, epochs=8, batch=64)
+    _, run = _fitted(SimCLR, x, epochs=5, batch=64)
     assert run.curve["loss"][-1] < math.log(127) - 0.3
     assert run.curve["loss"][-1] < run.curve["loss"][0] - 0.2
 
@@ -186,7 +186,7 @@ def test_ceiling_learns_from_shown_labels_only():
     x, labels = _toy(256)
     shown = torch.from_numpy(labels).clone()
     shown[200:] = -1
-    method, _ = _fitted(SupervisedCeiling, x, supervision=Supervision(shown), epochs=10, batch=32)
+    method, _ = _fitted(SupervisedCeiling, x, supervision=Supervision(shown), epochs=6, batch=32)
     assert (method.assign(x)[200:].numpy() == labels[200:]).mean() > 0.9
     assert torch.allclose(method.assign_soft(x).sum(1), torch.ones(256), atol=1e-5)
     with pytest.raises(ValueError, match="labels"):
