@@ -22,8 +22,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 CAN_FORK = hasattr(os, "fork") and sys.platform != "win32"
-_PR_SET_PDEATHSIG = 1
+_PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 
 
 def die_with_parent(parent: int, number: int = signal.SIGKILL) -> None:
@@ -32,6 +34,12 @@ def die_with_parent(parent: int, number: int = signal.SIGKILL) -> None:
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, number, 0, 0, 0)
     if os.getppid() != parent:
         os._exit(1)
+
+
+def adopt_orphans() -> None:
+    """Asks the kernel (Linux) to make this process the parent of its descendants' orphans, so that it can end them."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def run_job(module: str, request: dict[str, Any]) -> int:
@@ -71,6 +79,12 @@ def kill_group(pid: int) -> None:
         os.killpg(pid, signal.SIGKILL)
 
 
+def _descendants(process: psutil.Process) -> list[psutil.Process]:
+    with contextlib.suppress(psutil.Error):
+        return process.children(recursive=True)
+    return []
+
+
 class Server:
     """The loop: read requests, fork, reap, answer."""
 
@@ -97,7 +111,7 @@ class Server:
 
     def reap(self) -> None:
         """Answers for every child that has ended; what is left of its session ends with it."""
-        while self.running:
+        while True:
             try:
                 pid, status, usage = os.wait4(-1, os.WNOHANG)
             except ChildProcessError:
@@ -108,6 +122,7 @@ class Server:
             if name is None:
                 continue
             kill_group(pid)
+            self.kill_strays()
             scale = 1024 if sys.platform == "linux" else 2**20
             self.answer(
                 id=name,
@@ -115,6 +130,13 @@ class Server:
                 cpu_seconds=usage.ru_utime + usage.ru_stime,
                 max_rss_mib=usage.ru_maxrss / scale,
             )
+
+    def kill_strays(self) -> None:
+        """Kills what jobs that ended left behind in sessions of their own."""
+        strays = [child for child in psutil.Process().children() if child.pid not in self.running]
+        for process in [below for stray in strays for below in (*_descendants(stray), stray)]:
+            with contextlib.suppress(psutil.Error):
+                process.kill()
 
     def loop(self) -> None:
         """Serves until the input ends."""
@@ -143,9 +165,13 @@ class Server:
                 self.reap()
 
     def stop(self) -> None:
-        """Kills every child and leaves."""
+        """Kills every descendant and leaves."""
+        descendants = _descendants(psutil.Process())
         for pid in self.running:
             kill_group(pid)
+        for process in descendants:
+            with contextlib.suppress(psutil.Error):
+                process.kill()
         os._exit(0)
 
 
@@ -182,6 +208,7 @@ def main(arguments: list[str]) -> int:
         serve_by_spawning(module)
         return 0
     die_with_parent(os.getppid(), signal.SIGTERM)  # caught by the loop: a killed server could not end its jobs' own children
+    adopt_orphans()
     importlib.import_module(module).preload()
     Server(module).loop()
     return 0
