@@ -1,0 +1,194 @@
+"""Kills a run at random moments, again and again, and checks that what comes out is what an undisturbed run gives.
+
+    python tests/kill_at_random.py --times 20 --seed 0
+
+After each kill no process of the run is left and every record on disk is whole. At the end the records are those of an
+undisturbed run (all but cost and date), nothing is half-written, and no record or output was written a second time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+ROOT = Path(__file__).resolve().parent.parent
+HOSTILE = Path(__file__).resolve().parent / "hostile"
+PATIENCE_SECONDS = 15
+ASIDE = ("cost", "date")
+
+
+class Broken(AssertionError):
+    """A promise was not kept."""
+
+
+@dataclass
+class Place:
+    """One folder with the cache and the results of a run that is disturbed."""
+
+    folder: Path
+    methods: str = "chance,pixels_kmeans,dec,leaves_a_child"
+    datasets: str = "blobs,digits"
+    seen: dict[Path, tuple[int, int]] = field(default_factory=dict)
+
+    def start(self) -> subprocess.Popen[bytes]:
+        """Starts or goes on with the run."""
+        command = [sys.executable, str(ROOT / "run_all.py"), "run", "--budget", "smoke", "--seeds", "1", "--jobs", "2"]
+        command += ["--methods", self.methods, "--datasets", self.datasets, "--track", "transductive"]
+        command += ["--plugin", str(HOSTILE / "leaves_a_child.py"), "--results", str(self.folder / "results")]
+        env = {**os.environ, "BLINDBENCH_CACHE": str(self.folder / "cache")}
+        env.pop("BLINDBENCH_DATA", None)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / "log.txt").open("ab") as log:
+            return subprocess.Popen(command, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+
+    def at_work(self) -> bool:
+        """Whether a cell is being fitted or scored."""
+        scratch = self.folder / "cache" / "scratch"
+        return scratch.is_dir() and any(scratch.iterdir())
+
+    def records(self) -> dict[str, dict[str, Any]]:
+        """The records on disk; Broken where one is not whole."""
+        found, root = {}, self.folder / "results" / "records"
+        for path in sorted(root.rglob("*.json")):
+            if path.name.startswith("."):
+                continue
+            try:
+                found[str(path.relative_to(root))] = json.loads(path.read_text(encoding="utf-8"))
+            except ValueError as error:
+                raise Broken(f"{path} is not whole: {error}") from None
+        return found
+
+    def check(self) -> None:
+        """After a disturbance: no process is left, records are whole, and what was finished before is untouched."""
+        end = time.monotonic() + PATIENCE_SECONDS
+        while left := living(self.folder):
+            if time.monotonic() > end:
+                raise Broken(f"processes are left: {left}")
+            time.sleep(0.05)
+        for key, record in self.records().items():
+            path = self.folder / "results" / "records" / key
+            outputs = self.folder / "cache" / "outputs" / record["fit_fingerprint"]
+            for file in (path, *outputs.iterdir()):
+                status = file.stat()
+                stamp = (status.st_mtime_ns, status.st_ino)
+                if self.seen.setdefault(file, stamp) != stamp:
+                    raise Broken(f"{file} was written again")
+
+    def finish(self) -> dict[str, dict[str, Any]]:
+        """Lets the run go on to its end; returns the records."""
+        code = self.start().wait(timeout=600)
+        if code != 0:
+            raise Broken(f"the last run ended with {code}:\n{(self.folder / 'log.txt').read_text()[-2000:]}")
+        self.check()
+        if parts := sorted(self.folder.rglob(".*.part")):
+            raise Broken(f"left half-written: {parts}")
+        return self.records()
+
+
+def living(folder: Path) -> list[str]:
+    """Living processes that work in a folder or name it on their command line."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            words = " ".join([process.cwd(), *process.cmdline()])
+            if process.status() != psutil.STATUS_ZOMBIE and process.pid != os.getpid() and str(folder) in words:
+                found.append(f"{process.pid} {words}")
+    return found
+
+
+def same(records: dict[str, dict[str, Any]], wanted: dict[str, dict[str, Any]]) -> None:
+    """Broken where two runs' records differ in more than cost and date."""
+    if set(records) != set(wanted):
+        raise Broken(f"records that only one run has: {sorted(set(records) ^ set(wanted))}")
+    for key, record in records.items():
+        names = [name for name in {*record, *wanted[key]} - {*ASIDE} if record.get(name) != wanted[key].get(name)]
+        if names:
+            raise Broken(f"{key} differs from the undisturbed run's in {', '.join(sorted(names))}")
+
+
+def undisturbed(folder: Path) -> tuple[dict[str, dict[str, Any]], float, float]:
+    """(records, seconds until the first cell is at work, seconds from then to the end) of a run that nobody disturbs."""
+    place, began, first = Place(folder), time.monotonic(), 0.0
+    run = place.start()
+    while run.poll() is None:
+        if not first and place.at_work():
+            first = time.monotonic() - began
+        time.sleep(0.02)
+    total = time.monotonic() - began
+    if run.returncode != 0:
+        raise Broken(f"the undisturbed run ended with {run.returncode}:\n{(folder / 'log.txt').read_text()[-2000:]}")
+    place.check()
+    return place.records(), first, total - first
+
+
+def disturb(place: Place, draw: random.Random, start: float, work: float, number: int = signal.SIGKILL) -> str | None:
+    """Starts the run and signals it at a random moment, mostly while cells are at work; None where it had ended before.
+
+    start, work: seconds that an undisturbed run needs to its first cell and from there to its end.
+    """
+    run, began = place.start(), time.monotonic()
+    early = number == signal.SIGKILL and draw.random() < 0.25
+    wait = draw.uniform(0, start) if early else draw.uniform(0, 0.8 * work)
+    while not early and run.poll() is None and not place.at_work():
+        time.sleep(0.01)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        run.wait(timeout=wait)
+    ended = run.poll() is not None
+    if not ended:
+        run.send_signal(number)
+    code = run.wait(timeout=60)
+    place.check()
+    if ended:
+        return None if code == 0 else f"ended by itself with {code}"
+    if number == signal.SIGINT and code not in (130, 0):
+        raise Broken(f"Ctrl-C ended the run with {code}, not 130:\n{(place.folder / 'log.txt').read_text()[-2000:]}")
+    return f"{signal.Signals(number).name} after {time.monotonic() - began:.1f} s, {len(place.records())} records"
+
+
+def main() -> int:
+    """Kills `--times` times; starts over in a new folder whenever a run got to its end."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--times", type=int, default=20, help="how many kills")
+    parser.add_argument("--seed", type=int, default=0, help="of the moments")
+    arguments = parser.parse_args()
+    draw, kills, rounds = random.Random(arguments.seed), 0, 0
+    folder = Path(tempfile.mkdtemp(prefix="kill-at-random-"))
+    try:
+        wanted, start, work = undisturbed(folder / "undisturbed")
+        print(f"undisturbed: {len(wanted)} records, first cell after {start:.1f} s, then {work:.1f} s")
+        place = Place(folder / "round0")
+        while kills < arguments.times:
+            said = disturb(place, draw, start, work)
+            if said:
+                kills += 1
+                print(f"{kills:3}  {said}")
+                continue
+            same(place.finish(), wanted)
+            rounds += 1
+            place = Place(folder / f"round{rounds}")
+        same(place.finish(), wanted)
+        print(f"{kills} kills, {rounds + 1} runs to the end: every record is the undisturbed run's; nothing is left over")
+    except Broken as error:
+        print(f"broken: {error}", file=sys.stderr)
+        return 1
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
