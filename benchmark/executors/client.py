@@ -51,6 +51,7 @@ class _Call:
     def __init__(self) -> None:
         self.done = threading.Event()
         self.pid: int | None = None
+        self.started = time.monotonic()  # set again at the fork: the server may still be importing when a job comes
         self.answer: dict[str, Any] = {}
 
 
@@ -103,6 +104,7 @@ class ForkServer:
             if call is None:
                 continue
             if "pid" in message:
+                call.started = time.monotonic()
                 call.pid = message["pid"]
             else:
                 call.answer = message
@@ -124,13 +126,12 @@ class ForkServer:
         env = {"HOME": str(scratch), "TMPDIR": str(scratch), "TEMP": str(scratch), "TMP": str(scratch)}
         request = {"id": name, "job": str(path), "log": str(folder / "log.txt"), "scratch": str(scratch), "env": env}
         call = self._calls[name] = _Call()
-        started = time.monotonic()
         try:
             with self._lock:
                 assert self._process.stdin is not None
                 self._process.stdin.write((json.dumps(request) + "\n").encode())
                 self._process.stdin.flush()
-            limit, peak, cpu = self._watch(call, started, limits, on_poll)
+            limit, peak, cpu = self._watch(call, limits, on_poll)
         except (BrokenPipeError, ValueError):
             raise self._gone() from None
         finally:
@@ -139,7 +140,7 @@ class ForkServer:
             raise self._gone()
         return Exit(
             status=call.answer["status"],
-            wall_seconds=time.monotonic() - started,
+            wall_seconds=time.monotonic() - call.started,
             cpu_seconds=call.answer["cpu_seconds"] or cpu,
             peak_mib=max(peak, call.answer["max_rss_mib"] or 0.0),
             limit=limit,
@@ -151,9 +152,7 @@ class ForkServer:
             return Stopped()
         return UserError(f"the process that forks {self.module} ended with {code}; its last words stand above")
 
-    def _watch(
-        self, call: _Call, started: float, limits: Limits, on_poll: Callable[[], None] | None
-    ) -> tuple[str | None, float, float]:
+    def _watch(self, call: _Call, limits: Limits, on_poll: Callable[[], None] | None) -> tuple[str | None, float, float]:
         """Waits for the job's end; kills it at a limit. Returns (limit, peak MiB, cpu seconds) as polled."""
         peak = cpu = 0.0
         while not call.done.wait(POLL_SECONDS):
@@ -164,7 +163,7 @@ class ForkServer:
             now, memory = tree_usage(call.pid)
             cpu, peak = max(cpu, now), max(peak, memory)
             over = (
-                ("wall", time.monotonic() - started, limits.wall_seconds),
+                ("wall", time.monotonic() - call.started, limits.wall_seconds),
                 ("cpu", cpu, limits.cpu_seconds),
                 ("memory", memory, limits.memory_mib),
             )
