@@ -55,10 +55,14 @@ class Place:
         with (self.folder / "log.txt").open("ab") as log:
             return subprocess.Popen(command, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 
-    def at_work(self) -> bool:
-        """Whether a cell is being fitted or scored."""
-        scratch = self.folder / "cache" / "scratch"
-        return scratch.is_dir() and any(scratch.iterdir())
+    def at_work(self, since: float) -> bool:
+        """Whether a cell has been fitted or scored since a moment: its process opens a log first."""
+        logs = [path for inner in ("outputs", "scratch") for path in (self.folder / "cache" / inner).glob("*/log.txt")]
+        for log in logs:
+            with contextlib.suppress(FileNotFoundError):
+                if log.stat().st_mtime > since:
+                    return True
+        return False
 
     def records(self) -> dict[str, dict[str, Any]]:
         """The records on disk; Broken where one is not whole."""
@@ -120,30 +124,40 @@ def same(records: dict[str, dict[str, Any]], wanted: dict[str, dict[str, Any]]) 
             raise Broken(f"{key} differs from the undisturbed run's in {', '.join(sorted(names))}")
 
 
-def undisturbed(folder: Path) -> tuple[dict[str, dict[str, Any]], float, float]:
-    """(records, seconds until the first cell is at work, seconds from then to the end) of a run that nobody disturbs."""
-    place, began, first = Place(folder), time.monotonic(), 0.0
+@dataclass(frozen=True)
+class Reference:
+    """A run that nobody disturbs: its records, the seconds until its first cell is at work, and from there to its end."""
+
+    records: dict[str, dict[str, Any]]
+    start: float
+    work: float
+
+
+def undisturbed(folder: Path) -> Reference:
+    """Makes the run that others are compared with."""
+    place, began, first = Place(folder), time.time(), 0.0
     run = place.start()
     while run.poll() is None:
-        if not first and place.at_work():
-            first = time.monotonic() - began
+        if not first and place.at_work(began):
+            first = time.time() - began
         time.sleep(0.02)
-    total = time.monotonic() - began
+    total = time.time() - began
     if run.returncode != 0:
         raise Broken(f"the undisturbed run ended with {run.returncode}:\n{(folder / 'log.txt').read_text()[-2000:]}")
     place.check()
-    return place.records(), first, total - first
+    return Reference(place.records(), first, total - first)
 
 
-def disturb(place: Place, draw: random.Random, start: float, work: float, number: int = signal.SIGKILL) -> str | None:
-    """Starts the run and signals it at a random moment, mostly while cells are at work; None where it had ended before.
+def disturb(place: Place, draw: random.Random, reference: Reference, number: int = signal.SIGKILL) -> str | None:
+    """Starts the run and signals it at a random moment: one kill in five at its start, the others while cells are at work.
 
-    start, work: seconds that an undisturbed run needs to its first cell and from there to its end.
+    Returns what happened, or None where the run had come to its end before.
     """
-    run, began = place.start(), time.monotonic()
-    early = number == signal.SIGKILL and draw.random() < 0.25
-    wait = draw.uniform(0, start) if early else draw.uniform(0, 0.8 * work)
-    while not early and run.poll() is None and not place.at_work():
+    early = number == signal.SIGKILL and draw.random() < 0.2
+    wait = draw.uniform(0, reference.start) if early else draw.uniform(0, reference.work / 4)
+    began = time.time()
+    run = place.start()
+    while not early and run.poll() is None and not place.at_work(began):
         time.sleep(0.01)
     with contextlib.suppress(subprocess.TimeoutExpired):
         run.wait(timeout=wait)
@@ -152,11 +166,13 @@ def disturb(place: Place, draw: random.Random, start: float, work: float, number
         run.send_signal(number)
     code = run.wait(timeout=60)
     place.check()
-    if ended:
-        return None if code == 0 else f"ended by itself with {code}"
+    if ended and code != 0:
+        raise Broken(f"a run that nobody had signalled ended with {code}")
     if number == signal.SIGINT and code not in (130, 0):
         raise Broken(f"Ctrl-C ended the run with {code}, not 130:\n{(place.folder / 'log.txt').read_text()[-2000:]}")
-    return f"{signal.Signals(number).name} after {time.monotonic() - began:.1f} s, {len(place.records())} records"
+    if ended or code == 0:
+        return None
+    return f"{signal.Signals(number).name} after {time.time() - began:.1f} s, {len(place.records())} records"
 
 
 def main() -> int:
@@ -168,19 +184,19 @@ def main() -> int:
     draw, kills, rounds = random.Random(arguments.seed), 0, 0
     folder = Path(tempfile.mkdtemp(prefix="kill-at-random-"))
     try:
-        wanted, start, work = undisturbed(folder / "undisturbed")
-        print(f"undisturbed: {len(wanted)} records, first cell after {start:.1f} s, then {work:.1f} s")
+        reference = undisturbed(folder / "undisturbed")
+        print(f"undisturbed: {len(reference.records)} records in {reference.start:.1f} + {reference.work:.1f} s", flush=True)
         place = Place(folder / "round0")
         while kills < arguments.times:
-            said = disturb(place, draw, start, work)
+            said = disturb(place, draw, reference)
             if said:
                 kills += 1
-                print(f"{kills:3}  {said}")
+                print(f"{kills:3}  {said}", flush=True)
                 continue
-            same(place.finish(), wanted)
+            same(place.finish(), reference.records)
             rounds += 1
             place = Place(folder / f"round{rounds}")
-        same(place.finish(), wanted)
+        same(place.finish(), reference.records)
         print(f"{kills} kills, {rounds + 1} runs to the end: every record is the undisturbed run's; nothing is left over")
     except Broken as error:
         print(f"broken: {error}", file=sys.stderr)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from benchmark.executors.client import Limits
+from benchmark.executors.client import ForkServer, Limits, clean_environment
 from benchmark.store import ROOT, Cache, Results
 
 LIMITS = Limits(wall_seconds=15, cpu_seconds=3, memory_mib=1400)
@@ -127,3 +129,14 @@ def test_a_run_with_bad_cells_goes_on_and_says_which(tmp_path: Path) -> None:
     assert "5 cells did not end well" in ended.stderr
     assert not list(tmp_path.rglob(".*.part"))
     assert sorted(Cache(tmp_path / "cache").outputs.glob("*/assign.npy"))
+
+
+def test_a_job_s_clock_starts_at_its_fork(lab: Any) -> None:
+    """The wall clock of a job is its own: the time in which its server still imports does not count against its limit."""
+    with ForkServer("benchmark.worker", code=lab.bench.code, env=clean_environment(1)) as server:
+        (lab.folder / "slow").mkdir()
+        server._process.send_signal(signal.SIGSTOP)
+        threading.Timer(3, server._process.send_signal, [signal.SIGCONT]).start()
+        ended = server.run({}, folder=lab.folder / "slow", scratch=lab.folder / "slow", limits=Limits(2.5, 60, 4000))
+    assert ended.limit is None
+    assert ended.wall_seconds < 2.5

@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import signal
 from pathlib import Path
-from typing import Any
 
 import kill_at_random
 import pytest
@@ -14,23 +13,21 @@ pytestmark = pytest.mark.timeout(600)
 
 
 @pytest.fixture(scope="module")
-def reference(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], float, float]:
-    """An undisturbed run: its records, and how long it took to its first cell and from there to its end."""
+def reference(tmp_path_factory: pytest.TempPathFactory) -> kill_at_random.Reference:
+    """An undisturbed run."""
     return kill_at_random.undisturbed(tmp_path_factory.mktemp("undisturbed"))
 
 
-def test_five_kills_and_a_ctrl_c_change_nothing(reference: tuple[dict[str, Any], float, float], tmp_path: Path) -> None:
+def test_five_kills_and_a_ctrl_c_change_nothing(reference: kill_at_random.Reference, tmp_path: Path) -> None:
     """After five kills and a Ctrl-C at random moments the run ends with the undisturbed run's records, each written once."""
-    wanted, start, work = reference
-    assert len(wanted) == 10
-    assert all(record["state"] == "ok" for record in wanted.values())
+    assert len(reference.records) == 10
+    assert all(record["state"] == "ok" for record in reference.records.values())
     place, draw = kill_at_random.Place(tmp_path / "killed"), random.Random(4)
     numbers = [signal.SIGKILL, signal.SIGINT, *[signal.SIGKILL] * 4]
-    said = [kill_at_random.disturb(place, draw, start, work / 4, number) for number in numbers]
-    print(said)
-    assert said[0] is not None
-    assert said[1] is not None
-    kill_at_random.same(place.finish(), wanted)
+    said = [kill_at_random.disturb(place, draw, reference, number) for number in numbers]
+    assert said[0], said
+    assert said[1], said
+    kill_at_random.same(place.finish(), reference.records)
 
 
 def test_differing_records_would_be_found() -> None:
