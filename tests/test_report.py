@@ -33,7 +33,8 @@ def record(cell: Cell, *, acc: float | None, state: str = "ok", flags: tuple[str
         "fit_fingerprint": cell.fit_fingerprint,
         "scores": {} if acc is None else {"acc": acc, "nmi": acc / 2},
         "oracle_gap": {"acc": 0.01},
-        "cost": {"wall_seconds": 2.0, "total_seconds": 3.0},
+        "cost": {"wall_seconds": 2.0, "cpu_seconds": 1.5},
+        "parts": [part.fit_fingerprint for part in cell.parts.values()],
         "environment": {"device": "cpu"},
     }
 
@@ -81,6 +82,15 @@ def test_bounds_come_first_and_the_rest_by_score(results: Results) -> None:
     board = Board.of(results)
     assert [name for name, _ in board.rows(load_suite("quick"))] == ["pixels_kmeans", "dec", "gmm"]
     assert overview(board, load_suite("quick")).index("*") < overview(board, load_suite("quick")).index("dec")
+
+
+def test_cost_includes_the_parts(results: Results) -> None:
+    """A cell's processor time is its own and its parts'; without the part's record it is unknown."""
+    assert runs(results).set_index(["method", "seed"]).total_cpu_seconds.isna()["dec", 0]
+    part = Cell("ae_kmeans", "digits", "transductive", "quick", 0)
+    results.write(part.key, record(part, acc=0.5))
+    table = runs(results).set_index(["method", "seed"]).total_cpu_seconds
+    assert (table["dec", 0], table["ae_kmeans", 0]) == (3.0, 1.5)
 
 
 def test_summary_counts_what_is_owed(results: Results) -> None:

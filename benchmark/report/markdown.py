@@ -107,7 +107,7 @@ def details(board: Board, suite: Suite, dataset: str) -> str:
         group = board.find(dataset, method, suite, variant)
         if group is None:
             continue
-        gap, seconds, peak = group.mean("oracle_gap_acc"), group.mean("total_seconds"), group.mean("peak_mib")
+        gap, seconds, peak = group.mean("oracle_gap_acc"), group.mean("total_cpu_seconds"), group.mean("peak_mib")
         body.append(
             [
                 label(method, variant),
@@ -122,7 +122,7 @@ def details(board: Board, suite: Suite, dataset: str) -> str:
         )
     if not body:
         return ""
-    heads = ["", *DETAILS.values(), "chance", "oracle gap", "told", "seeds", "seconds", "MiB"]
+    heads = ["", *DETAILS.values(), "chance", "oracle gap", "told", "seeds", "core-seconds", "MiB"]
     card = datasets.card(dataset)
     role = "development: settings may be tuned on it" if card.development else "untouched where no card names it"
     intro = f"{card.title}: n = {card.n:,}, {card.classes} classes; {role}.\n\n"
@@ -140,7 +140,7 @@ over the section's datasets, which is no ranking: too few datasets to decide.
 Marks: `4/5` four of five seeds ended ok, the mean is incomplete · `n=1` one seed, no spread · `†` stale: the code or
 settings have changed since · `○` fewer than k clusters used in a seed · `–` not applicable · *told*: what the method
 or its clustering was given · *oracle gap*: what choosing the best of ten snapshots by label would have added to ACC ·
-*seconds*: wall clock of one core, the parts it stands on included · *chance*: ACC of a random labelling.
+*core-seconds*: processor time, the parts it stands on included · *chance*: ACC of a random labelling.
 Clusters of a method that only embeds come from k-means on its embedding. In the transductive track the embedding has
 seen the inputs that kNN and probe are tested on.
 """

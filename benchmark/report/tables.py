@@ -34,7 +34,9 @@ def runs(results: Results, keys: Collection[str] | None = None) -> pd.DataFrame:
     """One row a record, in the order of keys: what it is, its state, every score, its cost. keys: only these."""
     names = metrics.names()
     rows = []
-    for key, record in results.records():
+    every = dict(results.records())
+    fits = {record["fit_fingerprint"]: record for record in every.values()}
+    for key, record in every.items():
         if keys is not None and key not in keys:
             continue
         gap = record.get("oracle_gap", {})
@@ -50,12 +52,21 @@ def runs(results: Results, keys: Collection[str] | None = None) -> pd.DataFrame:
                 **{name: record["scores"].get(name) for name in names},
                 "oracle_gap_acc": gap.get("acc"),
                 **{name: record["cost"].get(name) for name in COSTS},
+                "total_cpu_seconds": total_cpu(record, fits),
                 "attempts": len(record.get("attempts", [])),
                 "device": record["environment"]["device"],
             }
         )
-    columns = [*KEYS, "seed", "state", "fresh", "flags", "told", "k_used", *names, "oracle_gap_acc", *COSTS, "attempts", "device"]
+    columns = [*KEYS, "seed", "state", "fresh", "flags", "told", "k_used", *names, "oracle_gap_acc"]
+    columns += [*COSTS, "total_cpu_seconds", "attempts", "device"]
     return pd.DataFrame(rows, columns=columns)
+
+
+def total_cpu(record: dict[str, Any], fits: dict[str, dict[str, Any]]) -> float | None:
+    """Processor seconds of a cell and of the parts it stands on; None where the record of one is not here."""
+    own = record["cost"].get("cpu_seconds")
+    parts = [total_cpu(fits[part], fits) if part in fits else None for part in record.get("parts", [])]
+    return None if own is None or None in parts else math.fsum([own, *(part for part in parts if part is not None)])
 
 
 @dataclass(frozen=True)
@@ -117,7 +128,7 @@ def groups(table: pd.DataFrame) -> dict[tuple[str, ...], Group]:
 
 def summary(table: pd.DataFrame) -> pd.DataFrame:
     """One row a group of seeds: how many are ok of how many owed, mean and standard deviation of every score and cost."""
-    columns = [*metrics.names(), "oracle_gap_acc", *COSTS]
+    columns = [*metrics.names(), "oracle_gap_acc", *COSTS, "total_cpu_seconds"]
     rows = []
     for key, group in groups(table).items():
         row: dict[str, Any] = dict(zip(KEYS, key, strict=True))
