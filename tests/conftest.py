@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,6 @@ import psutil
 import pytest
 
 import methods
-from benchmark.executors.client import Limits
 from benchmark.plan import Cell, plan
 from benchmark.runner import Bench, Settings
 from benchmark.store import Cache, Results
@@ -85,10 +85,10 @@ def processes_of(folder: Path) -> list[psutil.Process]:
 
 
 @contextlib.contextmanager
-def opened(folder: Path, *, limits: Limits | None = None, data: Path | None = None) -> Iterator[Lab]:
+def opened(folder: Path, *, data: Path | None = None) -> Iterator[Lab]:
     """A lab in a folder; every file in tests/hostile is a method in it. The servers end with the block."""
     known = set(methods.registry._room._plugins)
-    settings = Settings(Results(folder / "results"), Cache(folder / "cache"), data=data, limits=limits)
+    settings = Settings(Results(folder / "results"), Cache(folder / "cache"), data=data)
     try:
         for path in sorted(HOSTILE.glob("*.py")):
             methods.plug_in(path)
@@ -103,3 +103,14 @@ def opened(folder: Path, *, limits: Limits | None = None, data: Path | None = No
 def open_lab() -> Callable[..., contextlib.AbstractContextManager[Lab]]:
     """Opens a lab in a folder."""
     return opened
+
+
+@pytest.fixture(scope="session")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """One lab for all, since its servers take seconds to start; in its user's data folder lies `raw/blobs/y.npy`."""
+    folder = tmp_path_factory.mktemp("lab")
+    place = folder / "data" / "raw" / "blobs"
+    place.mkdir(parents=True)
+    with opened(folder, data=folder / "data") as lab:
+        shutil.copy(lab.bench.prepared("blobs").labels / "y.npy", place)
+        yield lab

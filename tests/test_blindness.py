@@ -5,7 +5,6 @@ from __future__ import annotations
 import http.server
 import json
 import os
-import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -37,16 +36,6 @@ FILE_WAYS = (
 COMMAND_WAYS = ("cat", "shell", "shell_in_folder", "python", "spawn")
 LABELLESS = ("reads_arguments", "reads_memory", "reads_open_files")
 pytestmark = pytest.mark.timeout(300)
-
-
-@pytest.fixture(scope="module")
-def lab(open_lab: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """A lab whose user's data folder holds labels too, at data/raw/blobs/y.npy."""
-    folder = tmp_path_factory.mktemp("blind")
-    (folder / "data" / "raw" / "blobs").mkdir(parents=True)
-    with open_lab(folder, data=folder / "data") as lab:
-        shutil.copy(lab.bench.prepared("blobs").labels / "y.npy", folder / "data" / "raw" / "blobs")
-        yield lab
 
 
 @pytest.fixture(scope="module")

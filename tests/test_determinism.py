@@ -23,11 +23,10 @@ def chosen() -> list[Any]:
 
 
 @pytest.fixture(scope="module")
-def one_job(open_lab: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """A lab in which the cells were run one at a time from an empty cache."""
-    with open_lab(tmp_path_factory.mktemp("one_job")) as lab:
-        list(run_cells(chosen(), lab.bench.run_cell, jobs=1, watcher=Silent()))
-        yield lab
+def one_job(lab: Any) -> Any:
+    """The lab, after the cells were run in it one at a time; its cache began empty."""
+    list(run_cells(chosen(), lab.bench.run_cell, jobs=1, watcher=Silent()))
+    return lab
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import signal
 import subprocess
@@ -14,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from benchmark.executors.client import ForkServer, Limits, clean_environment
+from benchmark.executors.client import Limits
 from benchmark.store import ROOT, Cache, Results
 
 LIMITS = Limits(wall_seconds=15, cpu_seconds=3, memory_mib=1400)
@@ -22,11 +23,13 @@ HOSTILE = Path(__file__).parent / "hostile"
 pytestmark = pytest.mark.timeout(300)
 
 
-@pytest.fixture(scope="module")
-def lab(open_lab: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """A lab with small limits."""
-    with open_lab(tmp_path_factory.mktemp("server"), limits=LIMITS) as lab:
-        yield lab
+@pytest.fixture(scope="module", autouse=True)
+def small_limits(lab: Any) -> Iterator[None]:
+    """Small limits for the lab, while these tests run."""
+    before = lab.bench.settings
+    lab.bench.settings = dataclasses.replace(before, limits=LIMITS)
+    yield
+    lab.bench.settings = before
 
 
 def gone(lab: Any, seconds: float = 10) -> bool:
@@ -133,10 +136,12 @@ def test_a_run_with_bad_cells_goes_on_and_says_which(tmp_path: Path) -> None:
 
 def test_a_job_s_clock_starts_at_its_fork(lab: Any) -> None:
     """The wall clock of a job is its own: the time in which its server still imports does not count against its limit."""
-    with ForkServer("benchmark.worker", code=lab.bench.code, env=clean_environment(1)) as server:
-        (lab.folder / "slow").mkdir()
-        server._process.send_signal(signal.SIGSTOP)
-        threading.Timer(3, server._process.send_signal, [signal.SIGCONT]).start()
-        ended = server.run({}, folder=lab.folder / "slow", scratch=lab.folder / "slow", limits=Limits(2.5, 60, 4000))
+    folder, server = lab.folder / "slow", lab.bench.blind
+    folder.mkdir()
+    server._process.send_signal(signal.SIGSTOP)
+    waking = threading.Timer(3, server._process.send_signal, [signal.SIGCONT])
+    waking.start()
+    ended = server.run({}, folder=folder, scratch=folder, limits=Limits(2.5, 60, 4000))
+    waking.join()
     assert ended.limit is None
     assert ended.wall_seconds < 2.5
