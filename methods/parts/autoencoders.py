@@ -38,12 +38,9 @@ class Autoencoder(nn.Module):
         self.encoder = Encoder(sizes)
         self.decoder = _layers(list(reversed(sizes)), last=False)
 
-    def forward(self, x: Tensor, *, dropout: float = 0.0) -> tuple[Tensor, Tensor]:
-        """Codes [b, code] and the mean squared error of the reconstruction of x [b, d], a scalar.
-
-        dropout: the share of inputs set to zero before the encoder; the decoder must still give them all.
-        """
-        code = self.encoder(F.dropout(x, dropout))
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Codes [b, code] and the mean squared error of the reconstruction of x [b, d], a scalar."""
+        code = self.encoder(x)
         return code, F.mse_loss(self.decoder(code).float(), x * self.encoder.scale)
 
     @torch.no_grad()
