@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import sys
 from pathlib import Path
@@ -17,13 +18,8 @@ SNAPSHOT_METRICS = ("acc", "nmi", "ari")
 
 def preload() -> None:
     """The heavy imports, done once before any child is forked."""
-    import faiss  # noqa: F401
-    import scipy.optimize  # noqa: F401
-    import sklearn.linear_model
-    import sklearn.metrics  # noqa: F401
-    import torch  # noqa: F401
-
-    import metrics.evidence  # noqa: F401
+    for name in ("faiss", "scipy.optimize", "scipy.spatial", "scipy.special", "torch", "datasets.labels", "metrics.evidence"):
+        importlib.import_module(name)
 
 
 def main(job: dict[str, Any]) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import random
 import sys
@@ -22,15 +23,20 @@ class BadOutput(Exception):
     """A method returned what the contract forbids."""
 
 
+HEAVY = (
+    "sklearn.cluster",
+    "sklearn.decomposition",
+    "sklearn.mixture",
+    "torch._dynamo",  # the first optimiser in a process imports it, which takes seconds
+    "datasets.inputs",
+    "methods.run",
+)
+
+
 def preload() -> None:
     """The heavy imports, done once before any child is forked."""
-    import sklearn.cluster
-    import sklearn.decomposition
-    import sklearn.mixture  # noqa: F401
-    import torch._dynamo  # noqa: F401  (the first optimiser imports it, which takes seconds)
-
-    import datasets.inputs  # noqa: F401
-    import methods.run  # noqa: F401
+    for name in HEAVY:
+        importlib.import_module(name)
 
 
 def main(job: dict[str, Any]) -> int:
