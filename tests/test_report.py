@@ -78,10 +78,22 @@ def test_marks(results: Results) -> None:
 
 
 def test_bounds_come_first_and_the_rest_by_score(results: Results) -> None:
-    """Bounds stand apart at the top; the others are ordered by mean ACC."""
+    """Bounds stand apart at the top; the others are ordered by mean rank in ACC."""
     board = Board.of(results)
     assert [name for name, _ in board.rows(load_suite("quick"))] == ["pixels_kmeans", "dec", "gmm"]
     assert overview(board, load_suite("quick")).index("*") < overview(board, load_suite("quick")).index("dec")
+
+
+def test_an_incomplete_row_stands_behind_the_ranked_ones(results: Results) -> None:
+    """A method with a result on one of two datasets takes no part in the ranks, however good that result is."""
+    for method, acc in (("dec", 0.2), ("gmm", 0.3)):
+        cell = Cell(method, "shapes", "transductive", "quick", 0)
+        results.write(cell.key, record(cell, acc=acc))
+    cell = Cell("ward", "digits", "transductive", "quick", 0)
+    results.write(cell.key, record(cell, acc=0.99))
+    cell = Cell("dec", "shapes", "transductive", "quick", 1)
+    results.write(cell.key, record(cell, acc=0.5))
+    assert [name for name, _ in Board.of(results).rows(load_suite("quick"))] == ["pixels_kmeans", "dec", "gmm", "ward"]
 
 
 def test_cost_includes_the_parts(results: Results) -> None:
