@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmark.executors.local import Watcher, default_jobs, run_cells
+from benchmark.ground.errors import UserError
 from benchmark.ground.files import write_text
 from benchmark.plan import Cell, load_suite, plan
+from benchmark.provenance import code_address, score_fingerprints
 from benchmark.runner import Bench, Outcome, Settings
 from benchmark.store import Cache, Results, cache_root, data_folder
 
@@ -35,8 +37,8 @@ class Choice:
         """The planned cells, parts included."""
         suite = load_suite(self.suite)
         return plan(
-            method_names=self.methods or suite.methods,
-            dataset_names=self.datasets or suite.datasets,
+            method_names=suite.methods if self.methods is None else self.methods,
+            dataset_names=suite.datasets if self.datasets is None else self.datasets,
             seeds=suite.seeds if self.seeds is None else self.seeds,
             budget=self.budget or suite.budget,
             track=self.track or suite.track,
@@ -55,6 +57,17 @@ def is_fresh(record: dict[str, Any] | None, cell: Cell) -> bool:
     return record["state"] == "ok" and record["fit_fingerprint"] == cell.fit_fingerprint
 
 
+def refuse_to_replace(record: dict[str, Any] | None, cell: Cell) -> None:
+    """UserError where a record of the cell's key is good, but was made with other settings or on another device."""
+    from benchmark.report.tables import freshness
+
+    if record and record["state"] == "ok" and record["fit_fingerprint"] != cell.fit_fingerprint and freshness(record) == "fresh":
+        made = f"{record['changes'] or 'default settings'} on {record['environment']['device']}"
+        raise UserError(
+            f"{cell.key} has a fresh record, made with {made}; name a --variant for another, or replace it by --accept"
+        )
+
+
 @dataclass(frozen=True)
 class Work:
     """What a run will do. train: cells to run, in order. kept: keys whose record stays although the cell is run,
@@ -71,6 +84,9 @@ def work(cells: Sequence[Cell], results: Results, cache: Cache, *, anew: bool = 
     A part with a fresh record, but whose outputs are gone, is fitted again for the cells that need it.
     """
     records = {cell.key: results.read(cell.key) for cell in cells}
+    if not anew:
+        for cell in cells:
+            refuse_to_replace(records[cell.key], cell)
     fresh = {cell.key for cell in cells if is_fresh(records[cell.key], cell) and not anew}
     todo = {cell.key for cell in cells} - fresh
     kept: set[str] = set()
@@ -78,7 +94,7 @@ def work(cells: Sequence[Cell], results: Results, cache: Cache, *, anew: bool = 
         if cell.key not in todo or cell.not_applicable:
             continue
         for part in cell.parts.values():
-            if part.key in fresh and not (cache.outputs / part.fit_fingerprint / "state.npz").is_file():
+            if part.key in fresh and not (cache.output(part.fit_fingerprint) / "state.npz").is_file():
                 todo.add(part.key)
                 kept.add(part.key)
     return Work([c for c in cells if c.key in todo], kept, [c for c in cells if c.key in fresh and c.key not in todo])
@@ -115,7 +131,12 @@ def execute(
     if not todo.train:
         return []
     costs = expected or {}
+    before = code_address()
+    for cell in todo.train:  # read every source now: a later edit must not sign what the snapshot made
+        _ = cell.not_applicable or score_fingerprints(cell.fit_fingerprint, "")
     with Bench.open(settings) as bench:
+        if bench.code.name != before:
+            raise UserError("the code changed while the run was starting; start it again")
         if isinstance(watcher, HasProgress):
             watcher.progress = bench.progress
 
@@ -177,14 +198,14 @@ def run(
     choice = Choice(suite, methods, datasets, seeds, budget, track, variant, device, changes or {})
     cells = choice.cells()
     place = Results(Path(results)) if results else Results.local()
-    settings = Settings(place, Cache(cache_root()), data=data_folder(data), threads=threads)
+    settings = Settings(place, Cache(cache_root()), data=data_folder(data), threads=threads, jobs=jobs or default_jobs())
     todo = work(cells, place, settings.cache)
     execute(todo, settings, jobs=jobs or default_jobs(), watcher=Silent())
     return runs(place, {cell.key for cell in cells})
 
 
 def rescore(cells: Sequence[Cell], results: Results, data: Path | None) -> tuple[int, int]:
-    """Scores cells again from outputs; returns (how many, how many have none). Records keep their date and cost."""
+    """Scores cells again from outputs; returns (how many, how many have none or not all). Records keep date and cost."""
     settings = Settings(results, Cache(cache_root()), data=data_folder(data))
     done = gone = 0
     with Bench.open(settings) as bench:
@@ -192,7 +213,7 @@ def rescore(cells: Sequence[Cell], results: Results, data: Path | None) -> tuple
             record = results.read(cell.key)
             if record is None or not is_fresh(record, cell) or cell.not_applicable:
                 continue
-            if not (bench.outputs(cell) / "fit.json").is_file():
+            if not bench.cache.whole(cell.fit_fingerprint):
                 gone += 1
                 continue
             bench.rescore_cell(cell, record)

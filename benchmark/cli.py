@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -38,8 +39,12 @@ def main() -> None:
     except UserError as error:
         fail(str(error))
     except (KeyboardInterrupt, typer.Abort):
-        print("stopped; the next run goes on from here", file=sys.stderr)
+        print("stopped; the cells that ended have their records", file=sys.stderr)
         code = 130
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS):
+            raise
+        fail(f"the system refused: {error}; make room or give access, then run again: finished cells have their records")
     except Exception as error:
         if not hasattr(error, "format_message"):
             raise
@@ -176,7 +181,7 @@ def _train(
         for cell in todo.train:
             print(f"  {cell.key}")
         return []
-    settings = Settings(place, cache, data=data_folder(data), threads=threads, fresh=anew)
+    settings = Settings(place, cache, data=data_folder(data), threads=threads, jobs=jobs, fresh=anew)
     console = Console(soft_wrap=True)
     with Watch(console, total=len(todo.train), jobs=jobs, expected=expected) as watch:
         outcomes = execute(todo, settings, jobs=jobs, watcher=watch, expected=expected)
@@ -227,7 +232,7 @@ def leaderboard(
     for path in changed:
         print(f"{'out of date' if check else 'wrote'}: {path.relative_to(ROOT)}")
     if check and changed:
-        print("next: python run_all.py leaderboard, and commit what it writes")
+        print("next: uv run run_all.py leaderboard, and commit what it writes")
         raise typer.Exit(1)
 
 

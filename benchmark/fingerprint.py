@@ -16,7 +16,7 @@ from typing import Any
 
 from benchmark.ground.files import canonical_json, sha256
 
-FIT_VERSION = 1  # raise by hand when base, run or worker change what a method gets
+FIT_VERSION = 1  # raise by hand when base, run, worker or the preparation of datasets change what a method gets
 SCORE_VERSION = 1  # raise by hand when the scorer changes what a metric gets
 
 

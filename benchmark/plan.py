@@ -12,7 +12,7 @@ from typing import Any
 
 import datasets
 import methods
-from benchmark.fingerprint import digest, fit_fingerprint, source_digest
+from benchmark.fingerprint import bare_source, digest, fit_fingerprint, source_digest
 from benchmark.ground.errors import UserError, unknown
 from benchmark.store import slug
 from methods.card import BUDGETS, TRACKS
@@ -105,6 +105,11 @@ class Cell:
         shared = {"dataset": self.dataset, "track": self.track, "budget": self.budget, "seed": self.seed, "device": self.device}
         return {role: Cell(method=name, **shared) for role, name in roles.items()}  # type: ignore[arg-type]
 
+    @property
+    def told(self) -> set[str]:
+        """What the method, or a part it stands on, is told beyond inputs."""
+        return set(self.card.told).union(*(part.told for part in self.parts.values()))
+
     @cached_property
     def not_applicable(self) -> str | None:
         """Why the method has no cell on this dataset and track, or None where it has."""
@@ -157,6 +162,7 @@ def plan(
     changes: method -> field -> value; a method with changes gets a variant of its own unless one is named.
     """
     changes = changes or {}
+    forget_sources()
     if budget not in BUDGETS:
         raise unknown("budget", budget, BUDGETS)
     if track not in TRACKS:
@@ -166,6 +172,14 @@ def plan(
     chosen, sets = list(dict.fromkeys(method_names)), list(dict.fromkeys(dataset_names))
     for name in [*chosen, *changes]:
         methods.entry(name)
+    if strange := sorted(set(changes) - set(chosen)):
+        raise UserError(
+            f"--set names {', '.join(strange)}, not among the chosen methods; add it to --methods (parts keep their own)"
+        )
+    if changes and variant == "base":
+        raise UserError("changed settings can't be variant 'base'; leave --variant out, or give it another name")
+    if not re.fullmatch(r"cpu|mps|cuda(:\d+)?", device):
+        raise unknown("device", device, ["cpu", "cuda", "cuda:0", "mps"])
     for name in sets:
         datasets.entry(name)
     ordered: dict[str, Cell] = {}
@@ -178,6 +192,12 @@ def plan(
                 for one in with_parts(cell):
                     ordered.setdefault(one.key, one)
     return list(ordered.values())
+
+
+def forget_sources() -> None:
+    """Has every file read again: a notebook may have edited a method since the last plan."""
+    methods.refresh()
+    bare_source.cache_clear()
 
 
 def with_parts(cell: Cell) -> list[Cell]:

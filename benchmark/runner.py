@@ -5,17 +5,11 @@ from __future__ import annotations
 import contextlib
 import datetime
 import json
-import os
-import platform
-import shutil
-import subprocess
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from functools import cache
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -26,26 +20,24 @@ import datasets
 import methods
 import metrics
 from benchmark.executors.client import Exit, ForkServer, Limits, clean_environment
-from benchmark.fingerprint import score_fingerprint, source_digest
 from benchmark.ground.errors import MissingData, UserError
 from benchmark.ground.files import load_array, remove, replacing, scratch_name, sha256
 from benchmark.plan import Cell
+from benchmark.provenance import environment, revision, score_fingerprints, snapshot_code
 from benchmark.store import PROTOCOL, ROOT, SCHEMA, Cache, Results
 from benchmark.wall import sklearn_data
 from methods.card import BUDGETS
 
-CODE = ("benchmark", "methods", "datasets", "metrics")
-PACKAGES = ("torch", "numpy", "scipy", "scikit-learn", "faiss-cpu")
 WALL_SECONDS = {"smoke": 120, "quick": 900, "full": 4 * 3600, "paper": 7 * 24 * 3600}
 _BLIND_FILES = {"__init__", "base", "inputs", "registry"}  # of datasets/, what the blind side imports
 SCORE_LIMITS = Limits(wall_seconds=3600, cpu_seconds=4 * 3600, memory_mib=0.8 * psutil.virtual_memory().total / 2**20)
 assert set(WALL_SECONDS) == set(BUDGETS)
 
 
-def default_limits(budget: str, threads: int = 1) -> Limits:
-    """The limits of a cell of that budget on this machine: wall by budget, CPU as much a thread, 80% of the memory."""
+def default_limits(budget: str, threads: int = 1, jobs: int = 1) -> Limits:
+    """The limits of a cell of that budget on this machine: wall by budget, CPU as much a thread, its share of 80% of memory."""
     wall = WALL_SECONDS[budget]
-    return Limits(wall, 1.5 * wall * threads, 0.8 * psutil.virtual_memory().total / 2**20)
+    return Limits(wall, 1.5 * wall * threads, 0.8 * psutil.virtual_memory().total / 2**20 / jobs)
 
 
 @dataclass(frozen=True)
@@ -56,6 +48,7 @@ class Settings:
     cache: Cache
     data: Path | None = None
     threads: int = 1
+    jobs: int = 1
     fresh: bool = False
     limits: Limits | None = None
 
@@ -112,11 +105,15 @@ class Bench:
         return found
 
     def run_cell(self, cell: Cell, *, keep_record: bool = False) -> Outcome:
-        """Sees a cell to its record and writes it; keep_record leaves a record that is there, and writes outputs only."""
+        """Sees a cell to its record and writes it; keep_record leaves the record that is there, and writes outputs only.
+
+        What was measured is never replaced by the word that its data are missing.
+        """
         record, trained = self._attempt(cell)
         assign = self.outputs(cell) / "assign.npy"
         assignments = load_array(assign) if record["state"] == "ok" else None
-        if not (keep_record and record["state"] == "ok"):
+        known = self.settings.results.read(cell.key) if record["state"] == "missing" else None
+        if not keep_record and not (known and known["state"] == "ok"):
             self.settings.results.write(cell.key, record, assignments)
         return Outcome(cell, record, trained)
 
@@ -131,7 +128,7 @@ class Bench:
 
     def outputs(self, cell: Cell) -> Path:
         """Where a cell's outputs lie."""
-        return self.cache.outputs / cell.fit_fingerprint
+        return self.cache.output(cell.fit_fingerprint)
 
     def _attempt(self, cell: Cell) -> tuple[dict[str, Any], bool]:
         if cell.not_applicable:
@@ -146,7 +143,7 @@ class Bench:
         for role, part in cell.parts.items():
             if not (self.outputs(part) / "state.npz").is_file():
                 return self._record(cell, "failed", f"its {role}, {part.method}, has no outputs"), False
-        trained = self.settings.fresh or not (self.outputs(cell) / "fit.json").is_file()
+        trained = self.settings.fresh or not self.cache.whole(cell.fit_fingerprint)
         if trained:
             fit, exit_ = self._fit(cell, prepared)
             if fit["state"] != "ok":
@@ -159,10 +156,10 @@ class Bench:
 
     def _fit(self, cell: Cell, prepared: Any) -> tuple[dict[str, Any], Exit]:
         """Fits a cell in a blind child; its outputs appear whole, with state ok, or not at all."""
-        limits = self.settings.limits or default_limits(cell.budget, self.settings.threads)
+        limits = self.settings.limits or default_limits(cell.budget, self.settings.threads, self.settings.jobs)
         with self._scratch() as scratch, contextlib.suppress(_NotKept), replacing(self.outputs(cell)) as out:
             out.mkdir(parents=True)
-            job = self._job(cell, prepared, out)
+            job = self._job(cell, prepared, out, scratch)
             progress = out / "progress.json"
 
             def on_poll() -> None:
@@ -181,7 +178,7 @@ class Bench:
         self.progress.pop(cell.key, None)
         return fit, exit_
 
-    def _job(self, cell: Cell, prepared: Any, out: Path) -> dict[str, Any]:
+    def _job(self, cell: Cell, prepared: Any, out: Path, scratch: Path) -> dict[str, Any]:
         """Everything the child is told."""
         parts = {
             role: {"method": self._source(part), "config": part.config, "k": part.k, "outputs": str(self.outputs(part))}
@@ -201,7 +198,7 @@ class Bench:
             "threads": self.settings.threads,
             "denied": [str(path) for path in self._denied() if path],
             "allowed": [
-                *map(str, (prepared.inputs, self.cache.code, self.cache.scratch, out)),
+                *map(str, (prepared.inputs, self.code, self.cache.code / "plugins", scratch, out)),
                 *(part["outputs"] for part in parts.values()),
                 *(sys.prefix, sys.base_prefix),
             ],
@@ -262,7 +259,9 @@ class Bench:
             }
             exit_ = self.sighted.run(job, folder=scratch, scratch=scratch, limits=SCORE_LIMITS)
             if exit_.status != 0 or exit_.limit:
-                log = (scratch / "log.txt").read_text(encoding="utf-8", errors="replace").strip().splitlines()
+                log: list[str] = []
+                with contextlib.suppress(OSError):
+                    log = (scratch / "log.txt").read_text(encoding="utf-8", errors="replace").strip().splitlines()
                 return None, f"scoring ended with {exit_.limit or exit_.status}: {log[-1] if log else 'no word'}"[:500]
             return json.loads((scratch / "score.json").read_text(encoding="utf-8")), None
 
@@ -291,14 +290,14 @@ class Bench:
         cost = dict(fit.get("cost", {}))
         if exit_ is not None and "wall_seconds" not in cost:
             cost = {"wall_seconds": exit_.wall_seconds, "cpu_seconds": exit_.cpu_seconds, "peak_mib": exit_.peak_mib}
-        told = set(cell.card.told) | ({"k"} if fit.get("clusters_by") == "kmeans" else set())
+        told = cell.told | ({"k"} if fit.get("clusters_by") == "kmeans" else set())
         fresh = cell.fit_fingerprint if cell.not_applicable is None else ""
         return {
             "schema": SCHEMA,
             "protocol": PROTOCOL,
             **{name: getattr(cell, name) for name in ("method", "variant", "dataset", "track", "budget", "seed")},
             "state": state,
-            "reason": reason,
+            "reason": self._without_paths(reason),
             "flags": ["collapsed"] if state == "ok" and fit["k_used"] < cell.clusters and "k" in told else [],
             "told": sorted(told),
             "attempts": fit.get("attempts", []),
@@ -323,6 +322,20 @@ class Bench:
             "dirty": self.dirty,
             "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         }
+
+    def _without_paths(self, reason: str | None) -> str | None:
+        """A reason as it may leave this machine: its folders under names of their own."""
+        places = {
+            "<data>": self.settings.data,
+            "<cache>": self.cache.root,
+            "<project>": ROOT,
+            "<python>": sys.prefix,
+            "~": Path.home(),
+        }
+        for name, place in places.items():
+            if reason and place:
+                reason = reason.replace(str(place), name)
+        return reason
 
     def _with_parts(self, cell: Cell, cost: dict[str, Any]) -> dict[str, Any]:
         """Adds `total_seconds`: the cell's own wall clock and that of every part it stands on."""
@@ -360,72 +373,3 @@ def thin(curve: dict[str, list[float]], points: int = 50) -> dict[str, list[floa
     return {
         name: [v[i] for i in np.unique(np.linspace(0, len(v) - 1, points).round().astype(int))] for name, v in curve.items() if v
     }
-
-
-def score_fingerprints(fit: str, labels: str) -> dict[str, str]:
-    """Today's fingerprint of every score of a fit."""
-    sources = {name: _metric_source(name) for name in metrics.names()}
-    return {
-        name: score_fingerprint(fit=fit, metric_source=source, protocol=PROTOCOL, labels=labels)
-        for name, source in sources.items()
-    }
-
-
-@cache
-def _metric_source(name: str) -> str:
-    return source_digest(metrics.source_files(name))
-
-
-def environment(cell: Cell, threads: int) -> dict[str, Any]:
-    """Where a cell ran."""
-    versions = {package: metadata.version(package) for package in PACKAGES}
-    return {
-        "device": cell.device,
-        "cpu": cpu_name(),
-        "precision": cell.config.get("precision", "fp32"),
-        "threads": threads,
-        "python": platform.python_version(),
-        "versions": versions,
-    }
-
-
-@cache
-def cpu_name() -> str:
-    """The processor's name as the system gives it."""
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
-
-
-@cache
-def revision() -> tuple[str | None, bool]:
-    """(commit, whether the code differs from it); (None, True) outside a git checkout. Only code counts."""
-
-    def git(*words: str) -> str:
-        command = ["git", "-C", str(ROOT), *words]
-        return subprocess.run(
-            command, capture_output=True, text=True, check=True, env={**os.environ, "LC_ALL": "C"}
-        ).stdout.strip()
-
-    try:
-        return git("rev-parse", "HEAD"), bool(git("status", "--porcelain", "--", *CODE, "run_all.py"))
-    except (OSError, subprocess.CalledProcessError):
-        return None, True
-
-
-def snapshot_code(cache: Cache) -> Path:
-    """A copy of the code under the hash of its content, so that nobody's editing reaches a running sweep."""
-    files = sorted(
-        path for room in CODE for path in (ROOT / room).rglob("*") if path.suffix in (".py", ".toml") and path.is_file()
-    )
-    inner = [path.relative_to(ROOT) for path in files]
-    address = sha256(*[part for path, name in zip(files, inner, strict=True) for part in (str(name).encode(), path.read_bytes())])
-    folder = cache.code / address[:32]
-    if not folder.is_dir():
-        with replacing(folder) as part:
-            for path, name in zip(files, inner, strict=True):
-                (part / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(path, part / name)
-    return folder

@@ -8,6 +8,7 @@ from pathlib import Path
 import methods
 from benchmark.ground.errors import UserError
 from benchmark.ground.files import write_text
+from benchmark.ground.rooms import NOT_ENTRIES
 from benchmark.store import ROOT
 
 METHOD = '''"""{title}: what it does, in one line.
@@ -45,7 +46,7 @@ class {cls}(Method):
 def write_method(name: str, family: str) -> Path:
     """Writes methods/<family>/<name>.py; UserError for a name that is taken or can't be one."""
     for what, text in (("method", name), ("family", family)):
-        if not text.isidentifier() or not text.islower() or keyword.iskeyword(text) or text in ("parts", "base", "run", "card"):
+        if not text.isidentifier() or not text.islower() or keyword.iskeyword(text) or text in NOT_ENTRIES:
             raise UserError(f"{what} {text!r} can't be a name; allowed: lower-case letters, digits and _, starting with a letter")
     if name in methods.names():
         raise UserError(f"there is a method {name!r} already, in {methods.entry(name).path}; choose another name")

@@ -5,6 +5,7 @@ Everything is written whole or not at all. Old record schemas load for ever.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
@@ -86,15 +87,32 @@ class Cache:
 
     def tidy(self, cap_gib: float = OUTPUTS_CAP_GIB) -> None:
         """Removes what dead processes left half-written, and the oldest embeddings above the size cap."""
-        for folder in (self.inputs, self.labels, self.outputs, self.code, self.scratch):
+        for folder in (self.inputs, self.labels, self.raw, self.outputs, self.code, self.scratch):
             sweep(folder)
-        embeddings = sorted(self.outputs.glob("*/embedding.npy"), key=lambda path: path.stat().st_mtime)
-        total = sum(path.stat().st_size for path in self.outputs.glob("*/*") if path.is_file())
-        for path in embeddings:
+        sizes: dict[Path, os.stat_result] = {}
+        for path in self.outputs.glob("[!.]*/*"):
+            with contextlib.suppress(FileNotFoundError):  # another run may be at work here
+                sizes[path] = path.stat()
+        total = sum(stat.st_size for stat in sizes.values())
+        embeddings = [path for path in sizes if path.name == "embedding.npy"]
+        for path in sorted(embeddings, key=lambda path: sizes[path].st_mtime):
             if total <= cap_gib * 2**30:
                 break
-            total -= path.stat().st_size
-            path.unlink()
+            total -= sizes[path].st_size
+            path.unlink(missing_ok=True)
+
+    def output(self, fingerprint: str) -> Path:
+        """Where the outputs of a fit lie."""
+        return self.outputs / fingerprint
+
+    def whole(self, fingerprint: str) -> bool:
+        """Whether all outputs of a fit are there; an embedding may have gone to keep the size cap."""
+        folder = self.output(fingerprint)
+        try:
+            arrays = json.loads((folder / "fit.json").read_text(encoding="utf-8")).get("arrays", [])
+        except (OSError, ValueError):
+            return False
+        return all((folder / f"{name}.npy").is_file() for name in arrays)
 
 
 def slug(text: str, what: str) -> str:
@@ -149,7 +167,7 @@ class Results:
         folder = self.root / "records"
         for path in sorted(folder.rglob("*.json")):
             if not path.name.startswith("."):
-                yield str(path.relative_to(folder).with_suffix("")), read_record(path)
+                yield path.relative_to(folder).with_suffix("").as_posix(), read_record(path)
 
     def tidy(self) -> None:
         """Removes what dead processes left half-written."""

@@ -17,6 +17,7 @@ import numpy as np
 from benchmark.ground.files import canonical_json, load_array
 from benchmark.ground.rooms import import_entry
 from benchmark.wall import Wall
+from methods.registry import class_in
 
 
 class BadOutput(Exception):
@@ -98,7 +99,7 @@ def _fit(job: dict[str, Any], out: Path) -> dict[str, Any]:
     seed_everything(job["seed"])
     method = _class_of(job["method"])(**job["config"])
     snapshots: list[np.ndarray] = []
-    clusters = Clusterer(job["clusters"], job["seed"])
+    clusters = Clusterer(job["clusters"], job["seed"], told=job["k"])
     run = Run(
         seed=job["seed"],
         device=job["device"],
@@ -124,19 +125,13 @@ def _fit(job: dict[str, Any], out: Path) -> dict[str, Any]:
     if method.offers("build"):
         np.savez(out / "state.npz", **{key: tensor.cpu().numpy() for key, tensor in method.state().items()})  # type: ignore[arg-type]
     used = np.unique(arrays["assign"])
-    return {"cost": cost, "k_used": int((used >= 0).sum()), "clusters_by": clusters.by, **run.describe()}
+    facts = {"k_used": int((used >= 0).sum()), "clusters_by": clusters.by, "arrays": sorted(arrays)}
+    return {"cost": cost, **facts, **run.describe()}
 
 
 def _class_of(method: dict[str, str]) -> Any:
     """The method's class, found in the module the plan named."""
-    from methods.base import Method
-
-    module = import_entry(method["module"], Path(method["path"]))
-    return next(
-        value
-        for value in vars(module).values()
-        if isinstance(value, type) and issubclass(value, Method) and value.__module__ == module.__name__ and "card" in vars(value)
-    )
+    return class_in(import_entry(method["module"], Path(method["path"])))
 
 
 def _restore(part: dict[str, Any], shape: tuple[int, ...], device: Any) -> Any:
@@ -178,15 +173,15 @@ class Clusterer:
 
     STARTS = 10
 
-    def __init__(self, k: int, seed: int) -> None:
-        self.k, self.seed, self.by = k, seed, "method"
+    def __init__(self, k: int, seed: int, *, told: int | None) -> None:
+        self.k, self.seed, self.told, self.by = k, seed, told, "method"
 
     def of(self, method: Any, x: Any, *, starts: int) -> np.ndarray:
         """Assignments of rows x that the method was fitted on: [n] int64."""
         if method.labels is not None:
-            return checked_assignments(method.labels, len(x), self.k)
+            return checked_assignments(method.labels, len(x), self.told)
         if method.offers("assign"):
-            return checked_assignments(method.assign(x), len(x), self.k)
+            return checked_assignments(method.assign(x), len(x), self.told)
         return self._kmeans(checked_embedding(_embedding(method, x), len(x)), starts).labels_.astype(np.int64)
 
     def final(self, method: Any, data: Any, embedding: np.ndarray | None) -> np.ndarray:
@@ -213,12 +208,16 @@ class Clusterer:
 
 
 def checked_assignments(value: Any, n: int, k: int | None) -> np.ndarray:
-    """Assignments as [n] int64 with −1 as the lowest; BadOutput otherwise."""
+    """Assignments as [n] int64 in -1..k-1, or without an upper end where k is None; BadOutput otherwise."""
     array = np.asarray(value.cpu() if hasattr(value, "cpu") else value)
     if array.shape != (n,) or array.dtype.kind not in "iu":
         raise BadOutput(f"assignments are {array.dtype} {list(array.shape)}; allowed: integers [{n}] in 0..k-1, -1 for noise")
     if array.size and array.min() < -1:
         raise BadOutput(f"assignments reach down to {array.min()}; allowed: 0..k-1, and -1 for noise")
+    if array.size and k is not None and array.max() >= k:
+        raise BadOutput(
+            f"assignments reach up to {array.max()}, but the method was told k = {k}; allowed: 0..{k - 1}, and -1 for noise"
+        )
     return array.astype(np.int64)
 
 

@@ -104,7 +104,7 @@ def check(name: str, raw: Raw, card: Card) -> None:
         "hash of the labels": (sha_labels(raw), card.sha_labels),
     }
     advice = (
-        f"the files are another version: put the official ones there, or `python run_all.py data get {name}`"
+        f"the files are another version: put the official ones there, or `uv run run_all.py data get {name}`"
         if card.files
         else "the loader, or a package it uses, has changed: correct the loader or the card"
     )

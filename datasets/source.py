@@ -91,7 +91,7 @@ class Source:
 
     def _error(self, what: str) -> MissingData:
         return MissingData(
-            f"dataset {self.name!r}: {what}; next: `python run_all.py data get {self.name}`, or set BLINDBENCH_DATA "
+            f"dataset {self.name!r}: {what}; next: `uv run run_all.py data get {self.name}`, or set BLINDBENCH_DATA "
             "to a folder that has the file"
         )
 

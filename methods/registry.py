@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from functools import cache
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from benchmark.ground.errors import UserError, unknown
@@ -19,11 +20,21 @@ _room = Room("methods", FOLDER, Card, "method")
 names, card, entry, plug_in = _room.names, _room.card, _room.entry, _room.add
 
 
+def refresh() -> None:
+    """Forgets what was read of the files, so that an edited method is read again."""
+    _room.refresh()
+    fields.cache_clear()
+
+
 def get(name: str) -> type[Method]:
     """The class of a method; UserError for an unknown name, Unavailable where an optional package is absent."""
+    return class_in(_room.module(name))
+
+
+def class_in(module: ModuleType) -> type[Method]:
+    """The one Method with a card that a module defines; UserError where there is none or more."""
     from methods.base import Method
 
-    module = _room.module(name)
     found = [
         value
         for value in vars(module).values()

@@ -12,7 +12,6 @@ from metrics.parts.contingency import Contingency
 from metrics.parts.neighbours import Neighbours, search
 
 NEIGHBOURS = 200  # the most any metric of protocol v1 looks at
-_SPLIT = ("embeddings_train", "labels_train", "embeddings_test", "labels_test")
 
 
 class Evidence:

@@ -33,10 +33,15 @@ def call(*words: str, cwd: Path = ROOT, cache: Path | None = None) -> subprocess
         (["run", "--set", "dec=3"], "is not METHOD.FIELD=VALUE"),
         (["run", "--data", "/no/such/folder"], "the data folder '/no/such/folder' is not there"),
         (["run", "--executor", "cloud"], "no executor 'cloud'"),
+        (["run", "--device", "gpu", "--dry-run"], "no device 'gpu'"),
+        (["run", "--methods", "dec", "--set", "ae_kmeans.lr=0.5"], "not among the chosen methods"),
+        (["run", "--methods", "dec", "--set", "dec.lr=0.5", "--variant", "base"], "can't be variant 'base'"),
         (["show", "deck"], "no method, dataset, metric or suite 'deck'; did you mean 'dec'"),
         (["list", "method"], "no room 'method'; did you mean 'methods'"),
         (["new", "method", "two words"], "can't be a name"),
         (["new", "method", "dec"], "there is a method 'dec' already"),
+        (["new", "method", "labels"], "can't be a name"),
+        (["new", "method", "fine", "--family", "registry"], "can't be a name"),
         (["data", "get", "nothing"], "no dataset 'nothing'"),
         (["frobnicate"], "No such command 'frobnicate'"),
     ],
@@ -127,7 +132,10 @@ def test_readme_s_method_works_word_by_word(clone: Path) -> None:
     shown = [line for line in README.splitlines() if line.strip().startswith("digits ") and "sixteen_axes" in line]
     printed = [line for line in done.stdout.splitlines() if line.startswith("digits") and "sixteen_axes" in line]
     assert len(shown) == 3, "the README shows what the command prints"
-    assert [line.split()[:10] for line in shown] == [line.split()[:10] for line in sorted(printed)]
+    for said, done_now in zip(shown, sorted(printed), strict=True):
+        assert said.split()[:4] == done_now.split()[:4]
+        scores = [[float(word) for word in line.split()[5:10:2]] for line in (said, done_now)]
+        assert scores[1] == pytest.approx(scores[0], abs=0.02)
 
     words = [
         sys.executable,

@@ -112,6 +112,9 @@ def test_not_applicable_says_why() -> None:
         ({"variant": "../x"}, "can't be a name"),
         ({"changes": {"dec": {"learning": 1}}}, "no hyper-parameter of 'dec' 'learning'"),
         ({"changes": {"dec": {"lr": "fast"}}}, "is not a float"),
+        ({"changes": {"gmm": {"ridge": 1}}}, "not among the chosen methods"),
+        ({"changes": {"dec": {"lr": 0.1}}, "variant": "base"}, "can't be variant 'base'"),
+        ({"device": "gpu"}, "no device 'gpu'"),
     ],
 )
 def test_wrong_choices_say_what_is_allowed(choice: dict[str, object], words: str) -> None:
@@ -133,6 +136,13 @@ def test_variant_on_names_another_part() -> None:
     assert [part.method for part in on.parts.values()] == ["ae_kmeans"]
     with pytest.raises(UserError, match="no method"):
         _ = Cell("dec", "digits", "transductive", "smoke", 0, variant="on-nothing").parts
+
+
+def test_told_includes_what_a_part_was_told() -> None:
+    """A row that stands on supervised weights says so."""
+    assert Cell("dec", "digits", "transductive", "smoke", 0).told == {"k"}
+    on = Cell("dec", "digits", "transductive", "smoke", 0, variant="on-supervised-ceiling")
+    assert {"k", "labels"} <= on.told
 
 
 def test_variant_k2x_doubles_k() -> None:

@@ -109,7 +109,6 @@ class ForkServer:
             else:
                 call.answer = message
                 call.done.set()
-        self._stopped = True
         for call in list(self._calls.values()):
             call.done.set()
 
@@ -136,6 +135,8 @@ class ForkServer:
             raise self._gone() from None
         finally:
             self._calls.pop(name, None)
+        if not call.answer and limit:
+            return Exit(-signal.SIGKILL, time.monotonic() - call.started, cpu, peak, limit)
         if not call.answer:
             raise self._gone()
         return Exit(
@@ -147,10 +148,15 @@ class ForkServer:
         )
 
     def _gone(self) -> Exception:
-        code = self._process.poll()
-        if code in (None, 0, -signal.SIGINT, -signal.SIGTERM) or self._stopped:
+        """Stopped where this side closed the server, else what became of it."""
+        if self._stopped:
             return Stopped()
-        return UserError(f"the process that forks {self.module} ended with {code}; its last words stand above")
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(timeout=10)
+        code = self._process.returncode
+        return UserError(
+            f"the process that forks {self.module} ended with {code}; its last words stand above. Run again to go on"
+        )
 
     def _watch(self, call: _Call, limits: Limits, on_poll: Callable[[], None] | None) -> tuple[str | None, float, float]:
         """Waits for the job's end; kills it at a limit. Returns (limit, peak MiB, cpu seconds) as polled."""

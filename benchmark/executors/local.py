@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import Protocol
 
-from benchmark.executors.client import Stopped
 from benchmark.plan import Cell
 from benchmark.runner import Outcome
 
@@ -42,7 +41,8 @@ def run_cells(
     """Runs cells, `jobs` at a time, and yields outcomes as they come.
 
     A cell waits for those of its parts that are among `cells`. Of the cells that could start, one that others wait for
-    goes first, then the most expensive. Leaving the iterator early starts nothing more.
+    goes first, then the most expensive. Leaving the iterator early starts nothing more. Raises Stopped where the bench was
+    closed meanwhile.
     """
     here = {cell.key for cell in cells}
     waiting = {cell.key: {part.key for part in cell.parts.values()} & here for cell in cells if not cell.not_applicable}
@@ -69,10 +69,7 @@ def run_cells(
                 watcher.tick()
             for future in finished:
                 done.add(running.pop(future).key)
-                try:
-                    outcome = future.result()
-                except Stopped:
-                    return
+                outcome = future.result()
                 with guard:
                     watcher.finished(outcome)
                 yield outcome

@@ -19,6 +19,7 @@ import selectors
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +29,10 @@ CAN_FORK = hasattr(os, "fork") and sys.platform != "win32"
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 
 
-def die_with_parent(parent: int, number: int = signal.SIGKILL) -> None:
+def die_with_parent(parent: int, number: int | None = None) -> None:
     """Asks the kernel (Linux) to signal this process when its parent goes; leaves at once if it is gone already."""
     if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, number, 0, 0, 0)
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, number or signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:
         os._exit(1)
 
@@ -49,6 +50,7 @@ def run_job(module: str, request: dict[str, Any]) -> int:
     for source, target in ((null, 0), (log, 1), (log, 2)):
         os.dup2(source, target)
     os.environ.update(request["env"])
+    tempfile.tempdir = None  # the server has looked it up already, with its own environment
     os.chdir(request["scratch"])
     return int(importlib.import_module(module).main(json.loads(Path(request["job"]).read_text(encoding="utf-8"))))
 

@@ -65,6 +65,10 @@ class Room:
                 found[entry.name] = entry
         return found
 
+    def refresh(self) -> None:
+        """Forgets the files found; they are read again when next asked for. Plug-ins stay."""
+        self.__dict__.pop("_found", None)
+
     def _read(self, path: Path, family: str, module: str) -> list[Entry]:
         cards = read_cards(path, self.card_type)
         if not cards:

@@ -21,8 +21,11 @@ def published() -> pd.DataFrame:
 def verdict(group: Group, metric: str, value: float, kind: str, origin: str) -> str:
     """meets, undecided or misses, against value − 0.02; in brackets where the published kind can't carry a plain verdict.
 
-    Against a best or a maximum, our best seed counts; else the interval over seeds. Below three seeds there is none.
+    Against a best or a maximum, our best seed counts; else the interval over seeds. Below three seeds, and for a
+    stale or incomplete row, there is none.
     """
+    if group.stale or len(group.ok) < max(group.expected, 3):
+        return ""
     goal = value - MARGIN
     if kind.startswith(("best", "max")):
         values = group.values(metric)

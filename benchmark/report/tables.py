@@ -10,9 +10,11 @@ from typing import Any
 import pandas as pd
 from scipy import stats
 
+import datasets
 import metrics
 from benchmark.ground.errors import UserError
 from benchmark.plan import from_record
+from benchmark.provenance import score_fingerprints
 from benchmark.store import Results
 
 KEYS = ["dataset", "method", "variant", "track", "budget"]
@@ -20,14 +22,17 @@ COSTS = ["wall_seconds", "cpu_seconds", "total_seconds", "peak_mib", "parameters
 
 
 def freshness(record: dict[str, Any]) -> str:
-    """`fresh`, `stale`, or `unknown` where the record's method or dataset is not here today."""
+    """`fresh`, `stale` where the fit or a score would be another today, `unknown` where method or dataset are not here."""
     if record["state"] == "not_applicable":
         return "fresh"
     try:
         today = from_record(record).fit_fingerprint
+        labels = datasets.card(record["dataset"]).sha_labels
     except UserError:
         return "unknown"
-    return "fresh" if today == record["fit_fingerprint"] else "stale"
+    now, then = score_fingerprints(today, labels), record.get("score_fingerprints", {})
+    scores_hold = all(now[name] == then[name] for name in now.keys() & then.keys())
+    return "fresh" if today == record["fit_fingerprint"] and scores_hold else "stale"
 
 
 def runs(results: Results, keys: Collection[str] | None = None) -> pd.DataFrame:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -15,11 +14,6 @@ import methods
 import metrics
 from benchmark.ground.errors import MissingData, UserError, unknown
 from benchmark.plan import load_suite, suites
-
-
-def plain(markdown: str) -> str:
-    """Markdown as a terminal shows it: links and italics without their marks."""
-    return re.sub(r"\*(.+?)\*", r"\1", re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", markdown))
 
 
 def board_text(results: Any, suite_name: str) -> str:
@@ -72,7 +66,11 @@ def here(name: str) -> str:
     if not files or (cache_root() / "labels" / "index" / f"{name}.json").is_file():
         return "yes"
     source = Source(data_folder(None), cache_root(), name=name)
-    return "yes" if source.has(f"{name}.npz") or all(source.has(path) for path in files) else f"no: data get {name}"
+    archives = [path for path in files if path.endswith(".tar.gz")]
+    single = {path.removesuffix(".gz") for path in files} - {path.removesuffix(".gz") for path in archives}
+    unpacked = bool(single) and all(source.has(path) or source.has(f"{path}.gz") for path in single)
+    whole = source.has(f"{name}.npz") or unpacked or any(source.has(path) for path in archives)
+    return "yes" if whole else f"no: data get {name}"
 
 
 def card_text(name: str) -> str:
@@ -124,7 +122,8 @@ def health(data: Path | None) -> str:
     import torch
 
     from benchmark.executors.local import default_jobs
-    from benchmark.runner import PACKAGES, cpu_name, default_limits, metadata, revision
+    from benchmark.provenance import PACKAGES, cpu_name, metadata, revision
+    from benchmark.runner import default_limits
     from benchmark.store import cache_root, data_folder
     from methods.card import BUDGETS
 
