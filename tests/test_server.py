@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 
-from benchmark.executors.client import Limits
+from benchmark.executors.client import ForkServer, Limits, clean_environment
+from benchmark.ground.errors import UserError
 from benchmark.store import ROOT, Cache, Results
 
 LIMITS = Limits(wall_seconds=15, cpu_seconds=3, memory_mib=1400)
@@ -145,3 +146,26 @@ def test_a_job_s_clock_starts_at_its_fork(lab: Any) -> None:
     waking.join()
     assert ended.limit is None
     assert ended.wall_seconds < 2.5
+
+
+def test_a_server_that_can_t_start_is_an_error(tmp_path: Path) -> None:
+    """A fork server whose imports fail ends the run with words, never as if there had been nothing to do."""
+    (tmp_path / "scratch").mkdir()
+    with (
+        ForkServer("benchmark.no_such_module", code=ROOT, env=clean_environment(1)) as server,
+        pytest.raises(UserError, match=r"the process that forks benchmark\.no_such_module ended with 1"),
+    ):
+        server.run({}, folder=tmp_path, scratch=tmp_path / "scratch", limits=Limits(60, 60, 10_000))
+
+
+def test_a_child_s_temporary_folder_is_its_own(lab: Any) -> None:
+    """Python's tempfile in a child points into the cell's own folder, not where the server looked first."""
+    record = lab.run("uses_tempfile", home=str(lab.bench.cache.scratch))
+    assert (record["state"], record["reason"]) == ("ok", None)
+
+
+def test_clusters_beyond_k_are_refused(lab: Any) -> None:
+    """A method that was told k and uses a higher number has failed; more clusters would lift purity and NMI."""
+    record = lab.run("beyond_k")
+    assert record["state"] == "failed"
+    assert "told k = " in record["reason"]
