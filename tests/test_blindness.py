@@ -35,7 +35,7 @@ FILE_WAYS = (
 )
 COMMAND_WAYS = ("cat", "shell", "shell_in_folder", "python", "spawn")
 LABELLESS = ("reads_arguments", "reads_memory", "reads_open_files")
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.timeout(300), pytest.mark.xdist_group("lab")]  # one bench serves them all
 
 
 @pytest.fixture(scope="module")

@@ -14,6 +14,7 @@ import pytest
 
 from benchmark.store import ROOT, Results
 
+pytestmark = pytest.mark.xdist_group("cli")  # one copy of the checkout serves them all
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
@@ -21,7 +22,7 @@ def call(*words: str, cwd: Path = ROOT, cache: Path | None = None) -> subprocess
     """run_all.py with these words, in a process of its own."""
     env = {key: value for key, value in os.environ.items() if not key.startswith("BLINDBENCH")}
     env["BLINDBENCH_CACHE"] = str(cache or cwd / "no-cache")
-    return subprocess.run([sys.executable, "run_all.py", *words], cwd=cwd, env=env, capture_output=True, text=True, timeout=110)
+    return subprocess.run([sys.executable, "run_all.py", *words], cwd=cwd, env=env, capture_output=True, text=True, timeout=250)
 
 
 @pytest.mark.parametrize(
@@ -150,7 +151,7 @@ def test_readme_s_method_works_word_by_word(clone: Path) -> None:
         "sixteen_axes",
         "tests/contract/test_methods.py",
     ]
-    tested = subprocess.run(words, cwd=clone, capture_output=True, text=True, timeout=110)
+    tested = subprocess.run(words, cwd=clone, capture_output=True, text=True, timeout=250)
     assert tested.returncode == 0, tested.stdout
     assert int(re.search(r"(\d+) passed", tested.stdout)[1]) >= 8  # type: ignore[index]
 
@@ -173,7 +174,7 @@ def test_skeleton_passes_the_contract(clone: Path) -> None:
         "brandnew",
         "tests/contract/test_methods.py",
     ]
-    tested = subprocess.run(words, cwd=clone, capture_output=True, text=True, timeout=110)
+    tested = subprocess.run(words, cwd=clone, capture_output=True, text=True, timeout=250)
     assert tested.returncode == 0, tested.stdout
     linted = subprocess.run([sys.executable, "-m", "ruff", "check", "methods"], cwd=clone, capture_output=True, text=True)
     assert linted.returncode == 0, linted.stdout

@@ -13,7 +13,7 @@ from benchmark.ground.files import remove
 from benchmark.plan import plan
 
 MEASURED = ("state", "scores", "contingency", "oracle_gap", "snapshot_scores", "curve", "notes", "k_used", "fit_fingerprint")
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.timeout(300), pytest.mark.xdist_group("lab")]  # one bench serves them all
 
 
 def chosen() -> list[Any]:

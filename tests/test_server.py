@@ -21,7 +21,7 @@ from benchmark.store import ROOT, Cache, Results
 
 LIMITS = Limits(wall_seconds=15, cpu_seconds=3, memory_mib=1400)
 HOSTILE = Path(__file__).parent / "hostile"
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.timeout(300), pytest.mark.xdist_group("lab")]  # one bench serves them all
 
 
 @pytest.fixture(scope="module", autouse=True)
