@@ -6,7 +6,7 @@ import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -142,6 +142,7 @@ class Cell:
         )
 
 
+@cache
 def _method_source(name: str) -> str:
     return source_digest(methods.source_files(methods.entry(name)))
 
@@ -197,7 +198,8 @@ def plan(
 def forget_sources() -> None:
     """Has every file read again: a notebook may have edited a method since the last plan."""
     methods.refresh()
-    bare_source.cache_clear()
+    for cached in (bare_source, _method_source):
+        cached.cache_clear()
 
 
 def with_parts(cell: Cell) -> list[Cell]:

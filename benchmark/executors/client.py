@@ -221,5 +221,5 @@ def clean_environment(threads: int) -> dict[str, str]:
     env = {name: os.environ[name] for name in allowed if name in os.environ}
     counts = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS", "NUMEXPR_NUM_THREADS")
     env.update(dict.fromkeys(counts, str(threads)))
-    env.update(PYTHONHASHSEED="0", PYTHONDONTWRITEBYTECODE="1", PYTHONUNBUFFERED="1", CUBLAS_WORKSPACE_CONFIG=":4096:8")
+    env.update(PYTHONHASHSEED="0", PYTHONUNBUFFERED="1", CUBLAS_WORKSPACE_CONFIG=":4096:8")
     return env

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import pandas as pd
@@ -80,7 +81,7 @@ class Group:
 
     rows: pd.DataFrame
 
-    @property
+    @cached_property
     def ok(self) -> pd.DataFrame:
         """The scored rows."""
         return self.rows[self.rows.state == "ok"]
