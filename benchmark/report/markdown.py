@@ -50,14 +50,17 @@ class Board:
     def rows(self, suite: Suite) -> list[tuple[str, str]]:
         """(method, variant) with a record in the suite's track and budget: bounds first, then by mean rank in ACC.
 
-        Ranks are taken among the unbound rows that have a mean on every dataset shown; the others follow, fullest first.
+        Ranks are taken over the datasets with an unbound row, among the unbound rows that have a mean on each of them; the
+        others follow, fullest first.
         """
         names = sorted(
             {(key[1], key[2]) for key in self.groups if key[3:] == (suite.track, suite.budget) and key[0] in suite.datasets}
         )
         means = {row: self._means(suite, row) for row in names}
-        full = [row for row in names if None not in means[row] and not is_bound(row[0])]
-        ranks = {row: sum(1 + sum(means[other][i] > mean for other in full) for i, mean in enumerate(means[row])) for row in full}
+        unbound = [row for row in names if not is_bound(row[0])]
+        columns = [i for i in range(len(self.shown(suite))) if any(means[row][i] is not None for row in unbound)]
+        full = [row for row in unbound if all(means[row][i] is not None for i in columns)]
+        ranks = {row: sum(1 + sum(means[other][i] > means[row][i] for other in full) for i in columns) for row in full}
 
         def order(row: tuple[str, str]) -> tuple[Any, ...]:
             known = [mean for mean in means[row] if mean is not None]
