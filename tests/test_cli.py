@@ -111,6 +111,14 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return target
 
 
+def contract_tests(clone: Path, method: str) -> int:
+    """Runs a method's contract tests in the copy; how many passed, none having failed."""
+    words = [sys.executable, "-m", "pytest", "-n", "0", "-p", "no:cacheprovider", "-k", method, "tests/contract/test_methods.py"]
+    tested = subprocess.run(words, cwd=clone, capture_output=True, text=True, timeout=250)
+    assert tested.returncode == 0, tested.stdout
+    return int(re.search(r"(\d+) passed", tested.stdout)[1])  # type: ignore[index]
+
+
 def test_readme_s_method_works_word_by_word(clone: Path) -> None:
     """The method in the README, saved where it says, is trained, scored, put on the board, and passes the contract tests."""
     path = re.search(r"Save this as `(.+?)`", README)
@@ -138,22 +146,7 @@ def test_readme_s_method_works_word_by_word(clone: Path) -> None:
         scores = [[float(word) for word in line.split()[5:10:2]] for line in (said, done_now)]
         assert scores[1] == pytest.approx(scores[0], abs=0.02)
 
-    words = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-q",
-        "-n",
-        "0",
-        "-p",
-        "no:cacheprovider",
-        "-k",
-        "sixteen_axes",
-        "tests/contract/test_methods.py",
-    ]
-    tested = subprocess.run(words, cwd=clone, capture_output=True, text=True, timeout=250)
-    assert tested.returncode == 0, tested.stdout
-    assert int(re.search(r"(\d+) passed", tested.stdout)[1]) >= 8  # type: ignore[index]
+    assert contract_tests(clone, "sixteen_axes") >= 8
 
 
 def test_skeleton_passes_the_contract(clone: Path) -> None:
@@ -161,22 +154,10 @@ def test_skeleton_passes_the_contract(clone: Path) -> None:
     done = call("new", "method", "brandnew", cwd=clone)
     assert done.returncode == 0, done.stderr
     assert (clone / "methods/community/brandnew.py").is_file()
-    words = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-q",
-        "-n",
-        "0",
-        "-p",
-        "no:cacheprovider",
-        "-k",
-        "brandnew",
-        "tests/contract/test_methods.py",
-    ]
-    tested = subprocess.run(words, cwd=clone, capture_output=True, text=True, timeout=250)
-    assert tested.returncode == 0, tested.stdout
-    linted = subprocess.run([sys.executable, "-m", "ruff", "check", "methods"], cwd=clone, capture_output=True, text=True)
+    assert contract_tests(clone, "brandnew") >= 8
+    linted = subprocess.run(
+        [sys.executable, "-m", "ruff", "check", "methods/community/brandnew.py"], cwd=clone, capture_output=True, text=True
+    )
     assert linted.returncode == 0, linted.stdout
 
 
