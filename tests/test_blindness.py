@@ -187,7 +187,12 @@ def test_the_environment_names_no_data(lab: Any, truth: np.ndarray, monkeypatch:
     """No variable of a method's environment tells of data; folders near those it names are searched in vain."""
     monkeypatch.delenv("BLINDBENCH_CACHE")
     monkeypatch.setenv("SOMEWHERE", str(lab.bench.cache.root))
-    assert np.array_equal(searched(lab, "reads_environment"), truth)
+    started = Path("/proc/self/environ")
+    if started.exists() and "BLINDBENCH_DATA=" in started.read_text(errors="replace"):
+        with pytest.raises(ValueError, match="found BLINDBENCH_DATA"):  # the tests were started with a data folder
+            searched(lab, "reads_environment")
+    else:
+        assert np.array_equal(searched(lab, "reads_environment"), truth)
     record = lab.run("reads_environment")
     assert_blind(record)
 
