@@ -114,6 +114,8 @@ def expected_seconds(cells: Sequence[Cell], results: Results) -> dict[str, float
 class Silent:
     """A watcher that says nothing."""
 
+    progress: Mapping[str, tuple[int, int]]
+
     def started(self, cell: Cell) -> None:
         """Nothing."""
 
@@ -124,10 +126,8 @@ class Silent:
         """Nothing."""
 
 
-def execute(
-    todo: Work, settings: Settings, *, jobs: int, watcher: Watcher, expected: Mapping[str, float] | None = None
-) -> list[Outcome]:
-    """Runs the cells of a work list; returns their outcomes. Records are written as cells end."""
+def execute(todo: Work, settings: Settings, *, watcher: Watcher, expected: Mapping[str, float] | None = None) -> list[Outcome]:
+    """Runs the cells of a work list, `settings.jobs` at once; returns their outcomes. Records are written as cells end."""
     if not todo.train:
         return []
     costs = expected or {}
@@ -137,39 +137,34 @@ def execute(
     with Bench.open(settings) as bench:
         if bench.code.name != before:
             raise UserError("the code changed while the run was starting; start it again")
-        if isinstance(watcher, HasProgress):
-            watcher.progress = bench.progress
+        watcher.progress = bench.progress
 
         def run_cell(cell: Cell) -> Outcome:
             return bench.run_cell(cell, keep_record=cell.key in todo.kept)
 
-        return list(run_cells(todo.train, run_cell, jobs=jobs, watcher=watcher, cost=lambda cell: costs.get(cell.key, 0.0)))
-
-
-class HasProgress:
-    """A watcher that shows how far running cells are: key -> (done, total)."""
-
-    progress: dict[str, tuple[int, int]]
+        cells = run_cells(todo.train, run_cell, jobs=settings.jobs, watcher=watcher, cost=lambda cell: costs.get(cell.key, 0.0))
+        return list(cells)
 
 
 def write_tables(results: Results) -> list[Path]:
     """Writes every generated file that is out of date; returns which."""
-    from benchmark.report.markdown import generated
-
-    changed = []
-    for path, text in generated(results).items():
-        if not path.is_file() or path.read_text(encoding="utf-8") != text:
-            write_text(path, text)
-            changed.append(path)
-    return changed
+    outdated = _outdated(results)
+    for path, text in outdated.items():
+        write_text(path, text)
+    return list(outdated)
 
 
 def stale_files(results: Results) -> list[Path]:
     """The generated files that are not what they would be today."""
+    return list(_outdated(results))
+
+
+def _outdated(results: Results) -> dict[Path, str]:
+    """The generated files that are not what they would be today, each with the text it should have."""
     from benchmark.report.markdown import generated
 
     files = generated(results).items()
-    return [path for path, text in files if not path.is_file() or path.read_text(encoding="utf-8") != text]
+    return {path: text for path, text in files if not path.is_file() or path.read_text(encoding="utf-8") != text}
 
 
 def run(
@@ -200,7 +195,7 @@ def run(
     place = Results(Path(results)) if results else Results.local()
     settings = Settings(place, Cache(cache_root()), data=data_folder(data), threads=threads, jobs=jobs or default_jobs())
     todo = work(cells, place, settings.cache)
-    execute(todo, settings, jobs=jobs or default_jobs(), watcher=Silent())
+    execute(todo, settings, watcher=Silent())
     return runs(place, {cell.key for cell in cells})
 
 

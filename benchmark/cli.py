@@ -184,7 +184,7 @@ def _train(
     settings = Settings(place, cache, data=data_folder(data), threads=threads, jobs=jobs, fresh=anew)
     console = Console(soft_wrap=True)
     with Watch(console, total=len(todo.train), jobs=jobs, expected=expected) as watch:
-        outcomes = execute(todo, settings, jobs=jobs, watcher=watch, expected=expected)
+        outcomes = execute(todo, settings, watcher=watch, expected=expected)
     return [outcome for outcome in outcomes if outcome.record["state"] not in ("ok", "not_applicable")]
 
 

@@ -11,7 +11,6 @@ from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from benchmark.api import HasProgress
 from benchmark.plan import Cell
 from benchmark.runner import Outcome
 
@@ -35,12 +34,12 @@ def line(outcome: Outcome) -> str:
     return f"{name}  {scores:<32} {record['cost']['wall_seconds']:6.1f} s" + ("" if outcome.trained else "  (scored only)")
 
 
-class Watch(HasProgress):
+class Watch:
     """A watcher for people. expected: seconds a cell took before, by key; total: how many cells will run."""
 
     def __init__(self, console: Console, *, total: int, jobs: int, expected: Mapping[str, float]) -> None:
         self.console, self.total, self.jobs, self.expected = console, total, jobs, dict(expected)
-        self.progress: dict[str, tuple[int, int]] = {}
+        self.progress: Mapping[str, tuple[int, int]] = {}
         self._running: dict[str, float] = {}
         self._done = self._failed = 0
         self._spent: dict[str, float] = {}

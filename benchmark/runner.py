@@ -228,19 +228,15 @@ class Bench:
         """The one door for supervision: labels of the train rows for a method whose card says it is told labels."""
         if "labels" not in cell.card.told:
             return None
-        truth, split, fold = self._truth(prepared)
+        from datasets import labels as door
+        from datasets.prepare import fold_seed
+
+        truth, split, fold = door.load_all(prepared.labels, prepared.inputs, fold_seed(prepared.name))
         told = np.where(fold == 0, truth, -1)
         if cell.track == "inductive" and split is not None:
             told = told[split == 0]
         np.save(out / "supervision.npy", told, allow_pickle=False)
         return str(out / "supervision.npy")
-
-    def _truth(self, prepared: Any) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
-        from datasets import labels as door
-        from datasets.prepare import fold_seed
-
-        truth, split = door.load(prepared.labels), door.load_split(prepared.inputs)
-        return truth, split, door.evaluation_split(truth, split, fold_seed(prepared.name))
 
     def _score(self, cell: Cell, prepared: Any) -> tuple[dict[str, Any] | None, str | None]:
         """Scores a cell's outputs in a sighted child: (scores, None) or (None, reason)."""

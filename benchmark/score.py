@@ -29,9 +29,7 @@ def main(job: dict[str, Any]) -> int:
     from datasets import labels as door
 
     torch.set_num_threads(job["threads"])
-    truth = door.load(Path(job["labels"]))
-    split = door.load_split(Path(job["inputs"]))
-    fold = door.evaluation_split(truth, split, job["fold_seed"])
+    truth, split, fold = door.load_all(Path(job["labels"]), Path(job["inputs"]), job["fold_seed"])
     result = score(Path(job["outputs"]), truth=truth, split=split, fold=fold, track=job["track"], names=job["metrics"])
     (Path(job["out"]) / "score.json").write_text(canonical_json(result, digits=9), encoding="utf-8")
     return 0

@@ -20,6 +20,12 @@ def load_split(inputs: Path) -> np.ndarray | None:
     return load_array(path) if path.is_file() else None
 
 
+def load_all(labels: Path, inputs: Path, seed: int) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
+    """What a scorer needs of two prepared folders: (labels, official split or None, split for kNN and the probe)."""
+    truth, split = load(labels), load_split(inputs)
+    return truth, split, evaluation_split(truth, split, seed)
+
+
 def evaluation_split(labels: np.ndarray, split: np.ndarray | None, seed: int) -> np.ndarray:
     """The split for kNN and the probe: [n] int8, 0 train and 1 test.
 

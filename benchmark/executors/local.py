@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import Protocol
 
@@ -13,7 +13,9 @@ from benchmark.runner import Outcome
 
 
 class Watcher(Protocol):
-    """Who is told what happens: a live table, plain lines, or nobody."""
+    """Who is told what happens: a live table, plain lines, or nobody. progress: how far running cells are, by key."""
+
+    progress: Mapping[str, tuple[int, int]]
 
     def started(self, cell: Cell) -> None:
         """A cell begins."""
