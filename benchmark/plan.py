@@ -131,14 +131,14 @@ class Cell:
         return fit_fingerprint(
             source=_method_source(self.method),
             config=self.config,
-            inputs=data.sha_inputs,
+            inputs=data.inputs_id,
             k=[self.k, self.clusters],
             seed=self.seed,
             track=self.track,
             budget=self.budget,
             device=self.device.split(":")[0],
             parts={role: cell.fit_fingerprint for role, cell in self.parts.items()},
-            supervision=data.sha_labels if "labels" in self.card.told else None,
+            supervision=data.labels_id if "labels" in self.card.told else None,
         )
 
 

@@ -122,7 +122,7 @@ class Bench:
         scored, reason = self._score(cell, self.prepared(cell.dataset))
         if scored is None:
             raise UserError(f"{cell.key} can't be scored again: {reason}")
-        fingerprints = score_fingerprints(cell.fit_fingerprint, datasets.card(cell.dataset).sha_labels)
+        fingerprints = score_fingerprints(cell.fit_fingerprint, datasets.card(cell.dataset).labels_id)
         renewed = {**record, **scored, "score_fingerprints": fingerprints}
         self.settings.results.write(cell.key, renewed, load_array(self.outputs(cell) / "assign.npy"))
 
@@ -304,7 +304,7 @@ class Bench:
             "config": cell.config,
             "schedule": cell.card.schedule,
             "fit_fingerprint": fresh,
-            "score_fingerprints": score_fingerprints(fresh, data.sha_labels) if state == "ok" else {},
+            "score_fingerprints": score_fingerprints(fresh, data.labels_id) if state == "ok" else {},
             "parts": [part.fit_fingerprint for part in cell.parts.values()] if fresh else [],
             "scores": scored.get("scores", {}),
             "notes": scored.get("notes", {}),

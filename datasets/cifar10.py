@@ -25,6 +25,7 @@ card = Card(
     classes=10,
     class_names=["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"],
     class_counts=[6000, 6000, 6000, 6000, 6000, 6000, 6000, 6000, 6000, 6000],
+    test_counts=[1000, 1000, 1000, 1000, 1000, 1000, 1000, 1000, 1000, 1000],
     sha_inputs="287ed80d25896996308889febf5f840560bb7cc420a8a0f4aeb982e912fa39d0",
     sha_labels="f282471c468a92669aa598566090ecb6f270c3965146d6e82bc5bcb8a505a05a",
     defects=["3.3% of the test images have a near-duplicate among the train images (Barz and Denzler, arXiv:1902.00423)"],

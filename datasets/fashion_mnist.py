@@ -19,6 +19,7 @@ card = Card(
     classes=10,
     class_names=["t-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot"],
     class_counts=[7000, 7000, 7000, 7000, 7000, 7000, 7000, 7000, 7000, 7000],
+    test_counts=[1000, 1000, 1000, 1000, 1000, 1000, 1000, 1000, 1000, 1000],
     sha_inputs="fe81474c865a4a9aa8869c7a273ded2996fd58424687d9a6009373fb9f61d35c",
     sha_labels="80ed85a65257689d15173c2e8eb1bfdb2198b0e969fec8a65004abad8731a28e",
     # Of the packed files the official checksum; of the unpacked ones that of what is in them.

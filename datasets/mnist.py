@@ -18,6 +18,7 @@ card = Card(
     classes=10,
     class_names=["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"],
     class_counts=[6903, 7877, 6990, 7141, 6824, 6313, 6876, 7293, 6825, 6958],
+    test_counts=[980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009],
     sha_inputs="1abf2921bd4337bdcc7adc5f3f1c661f0ec63d93b5ace0b28f40816fcfca3604",
     sha_labels="2329fa841787c4768d645103ca6002b597016cb032158a8ae26ae519afc2e03e",
     # Of the packed files the official checksum; of the unpacked ones that of what is in them.

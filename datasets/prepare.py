@@ -81,6 +81,14 @@ def read(name: str, source: Source) -> Raw:
     return module.load(source)
 
 
+def repeats(raw: Raw) -> tuple[int, int]:
+    """(rows equal, byte for byte, to an earlier row; test rows equal to a train row)."""
+    keys = [hashlib.blake2b(row.tobytes(), digest_size=16).digest() for row in raw.inputs]
+    train = set() if raw.split is None else {key for key, part in zip(keys, raw.split, strict=True) if part == 0}
+    leaks = 0 if raw.split is None else sum(key in train for key, part in zip(keys, raw.split, strict=True) if part == 1)
+    return len(keys) - len(set(keys)), leaks
+
+
 def sha_labels(raw: Raw) -> str:
     """The hash of the labels, the split folded in."""
     return sha256_array(raw.labels if raw.split is None else np.stack([raw.labels, raw.split.astype(np.int64)]))
@@ -100,9 +108,15 @@ def check(name: str, raw: Raw, card: Card) -> None:
             card.n_test and card.n - card.n_test,
         ),
         "classes": (np.unique(raw.labels).tolist(), list(range(card.classes))),
-        "hash of the inputs": (sha256_array(raw.inputs), card.sha_inputs),
-        "hash of the labels": (sha_labels(raw), card.sha_labels),
     }
+    if card.sha_inputs:
+        facts["hash of the inputs"] = (sha256_array(raw.inputs), card.sha_inputs)
+        facts["hash of the labels"] = (sha_labels(raw), card.sha_labels)
+    if card.class_counts:
+        facts["number of rows by class"] = (np.bincount(raw.labels).tolist(), list(card.class_counts))
+    if card.test_counts and raw.split is not None:
+        tests = np.bincount(raw.labels[raw.split == 1], minlength=card.classes)
+        facts["number of test rows by class"] = (tests.tolist(), list(card.test_counts))
     advice = (
         f"the files are another version: put the official ones there, or `uv run run_all.py data get {name}`"
         if card.files
@@ -157,8 +171,8 @@ def _stamp(card: Card) -> dict[str, Any]:
     return {
         "version": PREPARE_VERSION,
         "protocol": _PROTOCOL,
-        "sha_inputs": card.sha_inputs,
-        "sha_labels": card.sha_labels,
+        "sha_inputs": card.inputs_id,
+        "sha_labels": card.labels_id,
         "standardise": card.standardise,
     }
 

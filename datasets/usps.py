@@ -24,6 +24,7 @@ card = Card(
     classes=10,
     class_names=["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"],
     class_counts=[1553, 1269, 929, 824, 852, 716, 834, 792, 708, 821],
+    test_counts=[359, 264, 198, 166, 200, 160, 170, 147, 166, 177],
     development=True,
     sha_inputs="3b013b7891613b3958c48b3830c2bf8b9dac7aba457b6d2607371417e7217039",
     sha_labels="fd3af4480ffb5096c594c08b614a497be0b231728072b46ebf0f31e41a319a37",

@@ -28,7 +28,7 @@ def freshness(record: dict[str, Any]) -> str:
         return "fresh"
     try:
         today = from_record(record).fit_fingerprint
-        labels = datasets.card(record["dataset"]).sha_labels
+        labels = datasets.card(record["dataset"]).labels_id
     except UserError:
         return "unknown"
     now, then = score_fingerprints(today, labels), record.get("score_fingerprints", {})

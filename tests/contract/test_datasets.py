@@ -17,7 +17,7 @@ import datasets
 from benchmark.ground.errors import MissingData
 from benchmark.ground.files import sha256_array
 from datasets import inputs, labels
-from datasets.prepare import Prepared, check, fold_seed, prepare, read
+from datasets.prepare import Prepared, check, fold_seed, prepare, read, repeats
 from datasets.source import Source
 
 ALL = datasets.names(hidden=True)
@@ -57,10 +57,13 @@ def test_card(name: str) -> None:
     assert card.modality in ("image", "vector")
     assert len(card.shape) == (3 if card.modality == "image" else 1)
     assert all((card.title, card.source, card.licence))
-    assert len(card.sha_inputs) == len(card.sha_labels) == 64
-    assert set(card.sha_inputs + card.sha_labels) <= HEX
-    assert len(card.class_counts) == card.classes
-    assert sum(card.class_counts) == card.n
+    if not card.files or card.sha_inputs or card.sha_labels:
+        assert len(card.sha_inputs) == len(card.sha_labels) == 64
+        assert set(card.sha_inputs + card.sha_labels) <= HEX
+        assert sum(card.class_counts) == card.n
+        assert sum(card.test_counts) == card.n_test
+    assert len(card.class_counts) in (0, card.classes)
+    assert len(card.test_counts) in (0, card.classes)
     assert len(card.class_names) in ((0, card.classes) if card.hidden else (card.classes,))
     assert 0 <= card.n_test < card.n
     assert not [path for path, checksum in card.files.items() if checksum.partition(":")[0] not in ("md5", "sha256")]
@@ -129,6 +132,13 @@ def test_labels_as_the_card_says(ready: Prepared) -> None:
     found = labels.load(ready.labels)
     assert found.dtype == np.int64
     assert np.bincount(found, minlength=card.classes).tolist() == list(card.class_counts)
+
+
+def test_repeats_as_the_card_says(ready: Prepared, tmp_path: Path) -> None:
+    """The card counts exact repeats among all rows, and test rows that are a train row too."""
+    card = datasets.card(ready.name)
+    raw = read(ready.name, Source(Path(DATA) if DATA else None, tmp_path, name=ready.name))
+    assert repeats(raw) == (card.duplicates, card.leaks)
 
 
 def test_rows_stay_together(ready: Prepared, tmp_path: Path) -> None:
@@ -210,5 +220,5 @@ def test_index_says_what_was_prepared(ready: Prepared, cache: Path) -> None:
     """The index lies on the sighted side and records both addresses."""
     known = json.loads((cache / "labels" / "index" / f"{ready.name}.json").read_text())
     assert (known["inputs"], known["labels"]) == (ready.inputs_address, ready.labels_address)
-    assert known["sha_inputs"] == datasets.card(ready.name).sha_inputs
+    assert known["sha_inputs"] == datasets.card(ready.name).inputs_id
     assert sha256_array(labels.load(ready.labels)) != known["labels"]
