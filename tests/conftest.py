@@ -11,6 +11,7 @@ from typing import Any
 
 import psutil
 import pytest
+from hypothesis import HealthCheck, settings
 
 import methods
 from benchmark.plan import Cell, plan
@@ -19,6 +20,16 @@ from benchmark.store import Cache, Results
 
 ARRAYS = ("embedding.npy", "assign.npy", "soft.npy", "snapshots.npy", "state.npz")
 HOSTILE = Path(__file__).parent / "hostile"
+
+# `tests` is for every run, the same cases each time; `fuzz` looks for new ones: `python tests/fuzz.py`.
+_QUIET = {
+    "deadline": None,
+    "database": None,
+    "suppress_health_check": [HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+}
+settings.register_profile("tests", max_examples=500, derandomize=True, **_QUIET)
+settings.register_profile("fuzz", max_examples=10_000, print_blob=True, **_QUIET)
+settings.load_profile("tests")
 
 
 @pytest.fixture(scope="session", autouse=True)
