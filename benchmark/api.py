@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
-from benchmark.executors.local import Watcher, default_jobs, run_cells
+from benchmark.executors.local import Local, default_jobs
+from benchmark.executors.order import Watcher
 from benchmark.ground.errors import UserError
 from benchmark.ground.files import write_text
 from benchmark.plan import Cell, load_suite, plan
@@ -115,6 +116,7 @@ class Silent:
     """A watcher that says nothing."""
 
     progress: Mapping[str, tuple[int, int]]
+    jobs: int
 
     def started(self, cell: Cell) -> None:
         """Nothing."""
@@ -126,24 +128,40 @@ class Silent:
         """Nothing."""
 
 
-def execute(todo: Work, settings: Settings, *, watcher: Watcher, expected: Mapping[str, float] | None = None) -> list[Outcome]:
-    """Runs the cells of a work list, `settings.jobs` at once; returns their outcomes. Records are written as cells end."""
+class Executor(Protocol):
+    """Where cells run: `Local` here, `Cluster` on many machines."""
+
+    def run(
+        self,
+        cells: Sequence[Cell],
+        settings: Settings,
+        *,
+        kept: Collection[str],
+        code: str,
+        watcher: Watcher,
+        cost: Callable[[Cell], float],
+    ) -> Iterator[Outcome]:
+        """Runs cells and yields their outcomes; records are written, but for those in `kept`."""
+
+
+def execute(
+    todo: Work,
+    settings: Settings,
+    *,
+    watcher: Watcher,
+    expected: Mapping[str, float] | None = None,
+    executor: Executor | None = None,
+) -> Iterator[Outcome]:
+    """Runs the cells of a work list and yields their outcomes. Records are written as cells end."""
     if not todo.train:
-        return []
+        return
     costs = expected or {}
-    before = code_address()
+    code = code_address()
     for cell in todo.train:  # read every source now: a later edit must not sign what the snapshot made
         _ = cell.not_applicable or score_fingerprints(cell.fit_fingerprint, "")
-    with Bench.open(settings) as bench:
-        if bench.code.name != before:
-            raise UserError("the code changed while the run was starting; start it again")
-        watcher.progress = bench.progress
-
-        def run_cell(cell: Cell) -> Outcome:
-            return bench.run_cell(cell, keep_record=cell.key in todo.kept)
-
-        cells = run_cells(todo.train, run_cell, jobs=settings.jobs, watcher=watcher, cost=lambda cell: costs.get(cell.key, 0.0))
-        return list(cells)
+    yield from (executor or Local()).run(
+        todo.train, settings, kept=todo.kept, code=code, watcher=watcher, cost=lambda cell: costs.get(cell.key, 0.0)
+    )
 
 
 def write_tables(results: Results) -> list[Path]:
@@ -195,7 +213,8 @@ def run(
     place = Results(Path(results)) if results else Results.local()
     settings = Settings(place, Cache(cache_root()), data=data_folder(data), threads=threads, jobs=jobs or default_jobs())
     todo = work(cells, place, settings.cache)
-    execute(todo, settings, watcher=Silent())
+    for _ in execute(todo, settings, watcher=Silent()):
+        pass
     return runs(place, {cell.key for cell in cells})
 
 

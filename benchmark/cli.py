@@ -185,7 +185,7 @@ def _train(
     console = Console(soft_wrap=True)
     with Watch(console, total=len(todo.train), jobs=jobs, expected=expected) as watch:
         outcomes = execute(todo, settings, watcher=watch, expected=expected)
-    return [outcome for outcome in outcomes if outcome.record["state"] not in ("ok", "not_applicable")]
+        return [outcome for outcome in outcomes if outcome.record["state"] not in ("ok", "not_applicable")]
 
 
 def _report_failures(failed: list[Any]) -> int:

@@ -71,7 +71,7 @@ class Bench:
 
     def __init__(self, settings: Settings, stack: ExitStack) -> None:
         self.settings, self.cache = settings, settings.cache
-        self.commit, self.dirty = revision()
+        self.clerk = Clerk(settings)
         self.code = snapshot_code(self.cache)
         env = clean_environment(settings.threads)
         self.blind = stack.enter_context(ForkServer("benchmark.worker", code=self.code, env=env))
@@ -105,17 +105,20 @@ class Bench:
         return found
 
     def run_cell(self, cell: Cell, *, keep_record: bool = False) -> Outcome:
-        """Sees a cell to its record and writes it; keep_record leaves the record that is there, and writes outputs only.
+        """Sees a cell to its record and writes it; keep_record leaves the record that is there, and writes outputs only."""
+        outcome = self.measure(cell)
+        if not keep_record:
+            self.clerk.keep(outcome, self.assignments(outcome))
+        return outcome
 
-        What was measured is never replaced by the word that its data are missing.
-        """
+    def measure(self, cell: Cell) -> Outcome:
+        """Sees a cell to its record, which is not written."""
         record, trained = self._attempt(cell)
-        assign = self.outputs(cell) / "assign.npy"
-        assignments = load_array(assign) if record["state"] == "ok" else None
-        known = self.settings.results.read(cell.key) if record["state"] == "missing" else None
-        if not keep_record and not (known and known["state"] == "ok"):
-            self.settings.results.write(cell.key, record, assignments)
         return Outcome(cell, record, trained)
+
+    def assignments(self, outcome: Outcome) -> np.ndarray | None:
+        """What a cell that ended well assigned, [n] int64; else None."""
+        return load_array(self.outputs(outcome.cell) / "assign.npy") if outcome.record["state"] == "ok" else None
 
     def rescore_cell(self, cell: Cell, record: dict[str, Any]) -> None:
         """Computes a record's scores again from the cell's outputs; everything that is not a score stays."""
@@ -132,27 +135,27 @@ class Bench:
 
     def _attempt(self, cell: Cell) -> tuple[dict[str, Any], bool]:
         if cell.not_applicable:
-            return self._record(cell, "not_applicable", cell.not_applicable), False
+            return self.clerk.record(cell, "not_applicable", cell.not_applicable), False
         unavailable = methods.entry(cell.method).unavailable
         if unavailable:
-            return self._record(cell, "failed", f"unavailable, because it {unavailable}"), False
+            return self.clerk.record(cell, "failed", f"unavailable, because it {unavailable}"), False
         try:
             prepared = self.prepared(cell.dataset)
         except MissingData as error:
-            return self._record(cell, "missing", str(error)), False
+            return self.clerk.record(cell, "missing", str(error)), False
         for role, part in cell.parts.items():
             if not (self.outputs(part) / "state.npz").is_file():
-                return self._record(cell, "failed", f"its {role}, {part.method}, has no outputs"), False
+                return self.clerk.record(cell, "failed", f"its {role}, {part.method}, has no outputs"), False
         trained = self.settings.fresh or not self.cache.whole(cell.fit_fingerprint)
         if trained:
             fit, exit_ = self._fit(cell, prepared)
             if fit["state"] != "ok":
-                return self._record(cell, fit["state"], fit["reason"], fit=fit, exit_=exit_), True
+                return self.clerk.record(cell, fit["state"], fit["reason"], fit=fit, exit_=exit_), True
         fit = json.loads((self.outputs(cell) / "fit.json").read_text(encoding="utf-8"))
         scored, reason = self._score(cell, prepared)
         if scored is None:
-            return self._record(cell, "failed", reason, fit=fit), trained
-        return self._record(cell, "ok", None, fit=fit, scored=scored), trained
+            return self.clerk.record(cell, "failed", reason, fit=fit), trained
+        return self.clerk.record(cell, "ok", None, fit=fit, scored=scored), trained
 
     def _fit(self, cell: Cell, prepared: Any) -> tuple[dict[str, Any], Exit]:
         """Fits a cell in a blind child; its outputs appear whole, with state ok, or not at all."""
@@ -271,7 +274,22 @@ class Bench:
         finally:
             remove(path)
 
-    def _record(
+
+class Clerk:
+    """Makes records and writes them."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings, self.cache = settings, settings.cache
+        self.commit, self.dirty = revision()
+
+    def keep(self, outcome: Outcome, assignments: np.ndarray | None) -> None:
+        """Writes a record. What was measured is never replaced by the word that its data are missing."""
+        cell, record = outcome.cell, outcome.record
+        known = self.settings.results.read(cell.key) if record["state"] == "missing" else None
+        if not (known and known["state"] == "ok"):
+            self.settings.results.write(cell.key, record, assignments)
+
+    def record(
         self,
         cell: Cell,
         state: str,
@@ -281,6 +299,7 @@ class Bench:
         scored: dict[str, Any] | None = None,
         exit_: Exit | None = None,
     ) -> dict[str, Any]:
+        """The record of a cell. fit, scored: what the two sides wrote. exit_: how the child ended that wrote nothing."""
         fit, scored = fit or {}, scored or {}
         data = datasets.card(cell.dataset)
         cost = dict(fit.get("cost", {}))
@@ -340,7 +359,7 @@ class Bench:
         total = cost["wall_seconds"]
         for part in cell.parts.values():
             with contextlib.suppress(OSError):
-                fit = json.loads((self.outputs(part) / "fit.json").read_text(encoding="utf-8"))
+                fit = json.loads((self.cache.output(part.fit_fingerprint) / "fit.json").read_text(encoding="utf-8"))
                 total += self._with_parts(part, fit["cost"])["total_seconds"]
         return {**cost, "total_seconds": total}
 

@@ -113,6 +113,18 @@ def test_sweep_takes_only_what_the_dead_left(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [mine]
 
 
+def test_sweep_leaves_what_another_machine_may_be_writing(tmp_path: Path) -> None:
+    """In a shared folder a process of another machine is not taken for dead; what it left goes after two weeks."""
+    *_, host, owner, _, _ = scratch_name("a").split(".")
+    names = [scratch_name("a").replace(f".{host}.{owner}.", f".0123abcd.{pid}.") for pid in (owner, 2**22 + 1)]
+    for name in names:
+        (tmp_path / name).touch()
+    assert sweep(tmp_path) == 0
+    os.utime(tmp_path / names[0], (0, 0))
+    assert sweep(tmp_path) == 1
+    assert [path.name for path in tmp_path.iterdir()] == names[1:]
+
+
 def test_arrays_are_never_unpickled(tmp_path: Path) -> None:
     """An object array is refused where an array is read."""
     np.save(tmp_path / "x.npy", np.array([{}], dtype=object), allow_pickle=True)

@@ -1,35 +1,60 @@
-"""Local processes: as many cells at once as there are jobs, each part before what stands on it."""
+"""Local processes: as many cells at once as there are jobs."""
 
 from __future__ import annotations
 
 import os
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from typing import Protocol
+from collections.abc import Callable, Collection, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 
+from benchmark.executors.order import Watcher, in_order
+from benchmark.ground.errors import UserError
 from benchmark.plan import Cell
-from benchmark.runner import Outcome
-
-
-class Watcher(Protocol):
-    """Who is told what happens: a live table, plain lines, or nobody. progress: how far running cells are, by key."""
-
-    progress: Mapping[str, tuple[int, int]]
-
-    def started(self, cell: Cell) -> None:
-        """A cell begins."""
-
-    def finished(self, outcome: Outcome) -> None:
-        """A cell has its record."""
-
-    def tick(self) -> None:
-        """Time has passed."""
+from benchmark.runner import Bench, Outcome, Settings
 
 
 def default_jobs() -> int:
     """One cell a core this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class Local:
+    """The executor of this machine: one bench, `settings.jobs` threads."""
+
+    def run(
+        self,
+        cells: Sequence[Cell],
+        settings: Settings,
+        *,
+        kept: Collection[str],
+        code: str,
+        watcher: Watcher,
+        cost: Callable[[Cell], float],
+    ) -> Iterator[Outcome]:
+        """Runs cells and yields their outcomes; the records of those in `kept` stay. code: the address the plan was made for."""
+        with Bench.open(settings) as bench:
+            if bench.code.name != code:
+                raise UserError("the code changed while the run was starting; start it again")
+            watcher.progress = bench.progress
+
+            def run_cell(cell: Cell) -> Outcome:
+                return bench.run_cell(cell, keep_record=cell.key in kept)
+
+            yield from run_cells(cells, run_cell, jobs=settings.jobs, watcher=watcher, cost=cost)
+
+
+class _Threads:
+    def __init__(self, run_cell: Callable[[Cell], Outcome], jobs: int) -> None:
+        self.run_cell, self.jobs = run_cell, jobs
+        self.pool = ThreadPoolExecutor(max_workers=jobs)
+
+    def slots(self) -> int:
+        return self.jobs
+
+    def submit(self, cell: Cell) -> Future[Outcome]:
+        return self.pool.submit(self.run_cell, cell)
+
+    def outcome(self, cell: Cell, future: Future[Outcome]) -> Outcome:
+        return future.result()
 
 
 def run_cells(
@@ -40,40 +65,9 @@ def run_cells(
     watcher: Watcher,
     cost: Callable[[Cell], float] = lambda _: 0.0,
 ) -> Iterator[Outcome]:
-    """Runs cells, `jobs` at a time, and yields outcomes as they come.
-
-    A cell waits for those of its parts that are among `cells`. Of the cells that could start, one that others wait for
-    goes first, then the most expensive. Leaving the iterator early starts nothing more. Raises Stopped where the bench was
-    closed meanwhile.
-    """
-    here = {cell.key for cell in cells}
-    waiting = {cell.key: {part.key for part in cell.parts.values()} & here for cell in cells if not cell.not_applicable}
-    wanted = {key for needs in waiting.values() for key in needs}
-    todo = sorted(cells, key=lambda cell: (cell.key not in wanted, -cost(cell)))
-    running: dict[Future[Outcome], Cell] = {}
-    done: set[str] = set()
-    guard = threading.Lock()
-
-    def one(cell: Cell) -> Outcome:
-        with guard:
-            watcher.started(cell)
-        return run_cell(cell)
-
-    pool = ThreadPoolExecutor(max_workers=jobs)
+    """Runs cells, `jobs` at a time, and yields outcomes as they come. Raises Stopped where the bench was closed meanwhile."""
+    crew = _Threads(run_cell, jobs)
     try:
-        while todo or running:
-            ready = [cell for cell in todo if waiting.get(cell.key, set()) <= done]
-            for cell in ready[: jobs - len(running)]:
-                todo.remove(cell)
-                running[pool.submit(one, cell)] = cell
-            finished, _ = wait(running, timeout=0.25, return_when=FIRST_COMPLETED)
-            with guard:
-                watcher.tick()
-            for future in finished:
-                done.add(running.pop(future).key)
-                outcome = future.result()
-                with guard:
-                    watcher.finished(outcome)
-                yield outcome
+        yield from in_order(cells, crew, watcher=watcher, cost=cost)
     finally:
-        pool.shutdown(wait=False, cancel_futures=True)
+        crew.pool.shutdown(wait=False, cancel_futures=True)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
+import platform
 import shutil
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +20,7 @@ import numpy as np
 import psutil
 
 _CHUNK = 1 << 20
+FORGOTTEN_SECONDS = 14 * 24 * 3600
 
 
 def sha256(*parts: bytes | memoryview) -> str:
@@ -59,9 +64,14 @@ def canonical_json(value: Any, *, digits: int = 6) -> str:
     return json.dumps(_round(value, digits), sort_keys=True, ensure_ascii=False, allow_nan=False, indent=1) + "\n"
 
 
+@cache
+def _host() -> str:
+    return sha256(platform.node().encode())[:8]
+
+
 def scratch_name(name: str) -> str:
-    """A temporary name beside `name` that says which process owns it."""
-    return f".{name}.{os.getpid()}.{uuid.uuid4().hex[:8]}.part"
+    """A temporary name beside `name` that says which process of which machine owns it."""
+    return f".{name}.{_host()}.{os.getpid()}.{uuid.uuid4().hex[:8]}.part"
 
 
 @contextmanager
@@ -93,13 +103,20 @@ def write_text(path: Path, text: str) -> None:
 
 
 def sweep(folder: Path) -> int:
-    """Removes what processes that are gone left half-written anywhere below `folder`; returns how many."""
+    """Removes what processes that are gone left half-written anywhere below `folder`; returns how many.
+
+    Machines may share a folder: of another one's processes nobody here knows whether they live, so what is theirs goes
+    only when nothing wrote to it for a long time.
+    """
     count = 0
     for part in list(folder.rglob(".*.part")) if folder.is_dir() else []:
-        owner = part.name.split(".")[-3] if part.name.count(".") >= 4 else ""
-        if owner.isdigit() and not psutil.pid_exists(int(owner)):
-            remove(part)
-            count += 1
+        *_, host, owner, _, _ = ("", "", *part.name.split("."))
+        with contextlib.suppress(FileNotFoundError):
+            here = host == _host()
+            gone = not psutil.pid_exists(int(owner)) if owner.isdigit() else False
+            if gone if here else time.time() - part.stat().st_mtime > FORGOTTEN_SECONDS:
+                remove(part)
+                count += 1
     return count
 
 
