@@ -75,10 +75,9 @@ def fold_seed(name: str) -> int:
 
 def read(name: str, source: Source) -> Raw:
     """The canonical arrays, from `<name>.npz` where that is there and the dataset comes from files, else from its loader."""
-    module = registry.get(name)
-    if module.card.files and source.has(f"{name}.npz"):
+    if registry.card(name).files and source.has(f"{name}.npz"):
         return npz.load(source, f"{name}.npz")
-    return module.load(source)
+    return registry.get(name).load(source)
 
 
 def repeats(raw: Raw) -> tuple[int, int]:
