@@ -84,7 +84,7 @@ def work(cells: Sequence[Cell], results: Results, cache: Cache, *, anew: bool = 
 
     A part with a fresh record, but whose outputs are gone, is fitted again for the cells that need it.
     """
-    records = {cell.key: results.read(cell.key) for cell in cells}
+    records = {cell.key: results.usable(cell.key) for cell in cells}
     if not anew:
         for cell in cells:
             refuse_to_replace(records[cell.key], cell)
@@ -104,7 +104,7 @@ def work(cells: Sequence[Cell], results: Results, cache: Cache, *, anew: bool = 
 def expected_seconds(cells: Sequence[Cell], results: Results) -> dict[str, float]:
     """What each cell took before: the mean wall clock of its method, dataset and budget over seeds; 0 where unknown."""
     known: dict[tuple[str, ...], list[float]] = {}
-    for _, record in results.records():
+    for _, record in results.records(broken=[]):
         wall = record["cost"].get("wall_seconds")
         if wall is not None:
             known.setdefault((record["method"], record["dataset"], record["track"], record["budget"]), []).append(wall)

@@ -24,7 +24,8 @@ from benchmark.ground.errors import MissingData, UserError
 from benchmark.ground.files import load_array, remove, replacing, scratch_name, sha256
 from benchmark.plan import Cell
 from benchmark.provenance import environment, revision, score_fingerprints, snapshot_code
-from benchmark.store import PROTOCOL, ROOT, SCHEMA, Cache, Results
+from benchmark.schema import SCHEMA
+from benchmark.store import PROTOCOL, ROOT, Cache, Results
 from benchmark.wall import sklearn_data
 from methods.card import BUDGETS
 
@@ -285,7 +286,7 @@ class Clerk:
     def keep(self, outcome: Outcome, assignments: np.ndarray | None) -> None:
         """Writes a record. What was measured is never replaced by the word that its data are missing."""
         cell, record = outcome.cell, outcome.record
-        known = self.settings.results.read(cell.key) if record["state"] == "missing" else None
+        known = self.settings.results.usable(cell.key) if record["state"] == "missing" else None
         if not (known and known["state"] == "ok"):
             self.settings.results.write(cell.key, record, assignments)
 

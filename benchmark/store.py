@@ -19,12 +19,11 @@ import numpy as np
 
 from benchmark.ground.errors import UserError
 from benchmark.ground.files import canonical_json, remove, replacing, sweep, write_text
+from benchmark.schema import BadRecord, LaterRecord, decode
 
 ROOT = Path(__file__).resolve().parent.parent
 PROTOCOL = "v1"
-SCHEMA = 1
 OUTPUTS_CAP_GIB = 20.0
-STATES = ("ok", "failed", "timeout", "out_of_memory", "diverged", "not_applicable", "missing")
 _SLUG = re.compile(r"[a-z0-9][a-z0-9_.-]{0,79}")
 
 
@@ -147,43 +146,73 @@ class Results:
         return self.root / "records" / f"{key}.json"
 
     def write(self, key: str, record: dict[str, Any], assignments: np.ndarray | None = None) -> None:
-        """Writes a record and its packed assignments; the record comes last, so a record is always whole."""
+        """Writes a record and its packed assignments, both or, where the disk is full, neither."""
         path = self.path(key)
         packed = path.with_suffix(".npz")
+        with replacing(path) as whole:
+            whole.write_text(canonical_json(record), encoding="utf-8", newline="\n")
+            if assignments is not None:
+                with replacing(packed) as part:
+                    part.write_bytes(pack(assignments))
         if assignments is None:
             remove(packed)
-        else:
-            with replacing(packed) as part:
-                part.write_bytes(pack(assignments))
-        write_text(path, canonical_json(record))
+
+    def amend(self, key: str, record: dict[str, Any]) -> None:
+        """Writes a record anew; the assignments beside it stay."""
+        write_text(self.path(key), canonical_json(record))
 
     def read(self, key: str) -> dict[str, Any] | None:
-        """The record of a key, or None."""
+        """The record of a key, or None where there is none; BadRecord or LaterRecord where it can't be read."""
         path = self.path(key)
         return read_record(path) if path.is_file() else None
 
-    def records(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Every record with its key, in the order of keys."""
-        folder = self.root / "records"
-        for path in sorted(folder.rglob("*.json")):
-            if not path.name.startswith("."):
-                yield path.relative_to(folder).with_suffix("").as_posix(), read_record(path)
+    def usable(self, key: str) -> dict[str, Any] | None:
+        """The record of a key, or None where there is none or what is there is broken, so that a run may replace it."""
+        try:
+            return self.read(key)
+        except BadRecord:
+            return None
+
+    def files(self) -> Iterator[tuple[str, Path]]:
+        """Every record's key and file, in the order of keys' paths."""
+        folder = str(self.root / "records")
+        parts = sorted(path[len(folder) + 1 :].split(os.sep) for path in _json_files(folder))
+        for inner in parts:
+            yield "/".join(inner).removesuffix(".json"), Path(folder, *inner)
+
+    def records(self, broken: list[UserError] | None = None) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Every record with its key, in the order of keys. One that can't be read is an error, or goes into `broken`."""
+        for key, path in self.files():
+            try:
+                yield key, read_record(path)
+            except (BadRecord, LaterRecord) as error:
+                if broken is None:
+                    raise
+                broken.append(error)
 
     def tidy(self) -> None:
         """Removes what dead processes left half-written."""
         sweep(self.root)
 
 
+def _json_files(folder: str) -> Iterator[str]:
+    for place, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        yield from (os.path.join(place, name) for name in names if name.endswith(".json") and not name.startswith("."))
+
+
 def read_record(path: Path) -> dict[str, Any]:
-    """A record from its file; UserError for what is no record or comes from a later program."""
+    """A record from its file, as one of today's schema; BadRecord for what is none, LaterRecord for a later program's."""
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-        schema = record["schema"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path} is not a record ({error}); delete it and run its cell again") from None
-    if not isinstance(schema, int) or schema > SCHEMA or record.get("state") not in STATES:
-        raise UserError(f"{path} has schema {schema!r}, state {record.get('state')!r}; this program knows schemas up to {SCHEMA}")
-    return record
+        return decode(path.read_bytes())
+    except FileNotFoundError:
+        raise BadRecord(f"{path} is not there, or a link that leads nowhere") from None
+    except BadRecord as error:
+        raise BadRecord(
+            f"{path} {error}; it is no whole record: run its cell again, or restore the file (`verify` lists all such files)"
+        ) from None
+    except LaterRecord as error:
+        raise LaterRecord(f"{path} {error}") from None
 
 
 def pack(assignments: np.ndarray) -> bytes:

@@ -1,0 +1,141 @@
+"""What a record must be to be read: its schema, its shape, and how older schemas become today's.
+
+To change the shape: raise SCHEMA to n + 1, put the function that turns schema n into n + 1 under n in UPGRADES, and keep
+records of schema n in tests/golden. A record of any older schema loads for ever.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from benchmark.ground.errors import UserError
+
+SCHEMA = 1
+STATES = ("ok", "failed", "timeout", "out_of_memory", "diverged", "not_applicable", "missing")
+UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
+_SLUG = re.compile(r"[a-z0-9][a-z0-9_.-]{0,79}")
+_WORD = re.compile(r"[\w .:+-]{0,80}")
+_FINGERPRINT = re.compile(r"[\w-]{0,80}")
+_BIG = 2**53
+
+
+class BadRecord(UserError):
+    """A file that is no record, cut in half or changed by hand; `run` may put a new one in its place."""
+
+
+class LaterRecord(UserError):
+    """A record that a later program wrote; this one neither reads nor replaces it."""
+
+
+def decode(content: bytes) -> dict[str, Any]:
+    """The record in a file's bytes, as one of today's schema; BadRecord or LaterRecord, which name no file."""
+    try:
+        record = json.loads(content.decode("utf-8"), parse_constant=_no_constant)
+        if b"\\u" in content:
+            json.dumps(record, ensure_ascii=False).encode()  # half of a surrogate pair could be read, but never written again
+    except (ValueError, RecursionError) as error:
+        raise BadRecord(f"is no JSON text ({error})") from None
+    if not isinstance(record, dict) or type(record.get("schema")) is not int or record["schema"] < 0:
+        raise BadRecord("has no schema number")
+    if record["schema"] > SCHEMA:
+        commit = record.get("commit")
+        where = f", for example to the commit that wrote it, {commit[:12]}" if _is(_FINGERPRINT)(commit) and commit else ""
+        raise LaterRecord(
+            f"has schema {record['schema']}, which a later version of this program wrote; this one knows schemas up to {SCHEMA}; "
+            f"update the checkout{where}"
+        )
+    return checked(upgraded(record))
+
+
+def upgraded(record: dict[str, Any]) -> dict[str, Any]:
+    """A record of any older schema as one of today's; BadRecord where its schema never was or it lacks what it had."""
+    for schema in range(record["schema"], SCHEMA):
+        if schema not in UPGRADES:
+            raise BadRecord(f"has schema {schema}, which never was")
+        try:
+            record = {**UPGRADES[schema](record), "schema": schema + 1}
+        except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+            raise BadRecord(f"is no whole record of schema {schema} ({error!r})") from None
+    return record
+
+
+def checked(record: dict[str, Any]) -> dict[str, Any]:
+    """The record, if what tables and plans read of it is there and of the right kind; else BadRecord."""
+    for name, fits in _NEEDED.items():
+        if name not in record:
+            raise BadRecord(f"lacks {name!r}")
+        if not fits(record[name]):
+            raise BadRecord(f"has {_short(record[name])} for {name!r}")
+    for name, fits in _POSSIBLE.items():
+        if name in record and not fits(record[name]):
+            raise BadRecord(f"has {_short(record[name])} for {name!r}")
+    return record
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is no number of JSON")
+
+
+def _short(value: Any) -> str:
+    text = ascii(value)
+    return text if len(text) <= 60 else f"{text[:60]}…"
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value is a finite number that a float holds."""
+    return (type(value) is float and math.isfinite(value)) or (type(value) is int and -_BIG <= value <= _BIG)
+
+
+def is_whole(value: Any) -> bool:
+    """Whether a value is an integer, and not absurdly large."""
+    return type(value) is int and -_BIG <= value <= _BIG
+
+
+def _is(pattern: re.Pattern[str]) -> Callable[[Any], bool]:
+    return lambda value: type(value) is str and pattern.fullmatch(value) is not None
+
+
+def _or_none(fits: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    return lambda value: value is None or fits(value)
+
+
+def _list_of(fits: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    return lambda value: type(value) is list and all(map(fits, value))
+
+
+def _dict_of(fits: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    return lambda value: type(value) is dict and all(map(_word, value)) and all(map(fits, value.values()))
+
+
+def _is_table(value: Any) -> bool:
+    return type(value) is list and all(type(row) is list and len(row) == 3 and all(map(is_whole, row)) for row in value)
+
+
+def _is_environment(value: Any) -> bool:
+    return type(value) is dict and _word(value.get("device"))
+
+
+_slug, _word, _fingerprint, _measure = _is(_SLUG), _is(_WORD), _is(_FINGERPRINT), _or_none(is_number)
+_NEEDED: Mapping[str, Callable[[Any], bool]] = {
+    **dict.fromkeys(("method", "variant", "dataset", "track", "budget"), _slug),
+    "seed": lambda value: type(value) is int and 0 <= value < 2**31,
+    "state": lambda value: type(value) is str and value in STATES,
+    **dict.fromkeys(("flags", "told"), _list_of(_word)),
+    "k_used": _or_none(is_whole),
+    "fit_fingerprint": _fingerprint,
+    **dict.fromkeys(("scores", "cost"), _dict_of(_measure)),
+    "environment": _is_environment,
+}
+_POSSIBLE: Mapping[str, Callable[[Any], bool]] = {
+    "reason": lambda value: value is None or type(value) is str,
+    "attempts": lambda value: type(value) is list,
+    "changes": _dict_of(lambda value: value is None or type(value) in (str, int, float, bool)),
+    "parts": _list_of(_fingerprint),
+    "score_fingerprints": _dict_of(_fingerprint),
+    "oracle_gap": _dict_of(_measure),
+    "contingency": _is_table,
+}
