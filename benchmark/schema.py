@@ -133,7 +133,7 @@ _NEEDED: Mapping[str, Callable[[Any], bool]] = {
 _POSSIBLE: Mapping[str, Callable[[Any], bool]] = {
     "reason": lambda value: value is None or type(value) is str,
     "attempts": lambda value: type(value) is list,
-    "changes": _dict_of(lambda value: value is None or type(value) in (str, int, float, bool)),
+    "changes": lambda value: type(value) is dict,
     "parts": _list_of(_fingerprint),
     "score_fingerprints": _dict_of(_fingerprint),
     "oracle_gap": _dict_of(_measure),

@@ -71,7 +71,7 @@ def _like(default: Any, value: Any, where: str) -> Any:
     if isinstance(value, str) and not isinstance(default, str):
         try:
             value = ast.literal_eval(value)
-        except (ValueError, SyntaxError):
+        except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
             raise UserError(f"{where}={value!r} is not a {type(default).__name__}; its default is {default!r}") from None
     if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
