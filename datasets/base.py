@@ -44,7 +44,8 @@ class Card:
     test_counts: of the test part alone. duplicates: rows equal, byte for byte, to an earlier row of the canonical order;
     leaks: test rows equal to a train row. sha_inputs, sha_labels: SHA-256 of the canonical arrays
     (`ground.files.sha256_array`), the split folded into the labels'; "" where no copy was at hand when the card was
-    written: then the official checksums of `files` stand for the content.
+    written: then the official checksums of `files` stand for the content. files: checksum by path; "" where the hashes of
+    the arrays stand for a file that nobody publishes a checksum of.
     development: settings may be tuned on it, so it never ranks. standardise: one global mean and scale (vectors).
     bayes_acc: the best accuracy that any rule reaches, where the set is drawn from a known distribution.
     base, rule: of a derived set, the set it is drawn from and how; of one from outside, base is "" and rule says where its
@@ -105,4 +106,6 @@ class Card:
     def _content(self, what: str) -> str:
         from benchmark.ground.files import canonical_json, sha256
 
-        return sha256(canonical_json([what, self.rule, dict(self.files)]).encode())
+        # Two sets may come from the same files, as the parts of EMNIST do.
+        facts = [what, self.rule, dict(self.files), list(self.shape), self.n, self.n_test, self.classes]
+        return sha256(canonical_json(facts).encode())

@@ -3,15 +3,8 @@
 Krizhevsky, "Learning multiple layers of features from tiny images", technical report, University of Toronto 2009.
 """
 
-import hashlib
-import io
-import pickle
-import tarfile
-from typing import Any
-
-import numpy as np
-
 from datasets.base import Card, Raw
+from datasets.parts import cifar
 from datasets.source import Source
 
 card = Card(
@@ -40,52 +33,8 @@ card = Card(
     },
 )
 _URL = "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz"
-_ARCHIVE = "cifar-10-python.tar.gz"
 
 
 def load(source: Source) -> Raw:
-    """The five train batches, then the test batch, in their order; from the batch files where they are, else from the archive."""
-    batches = [path for path in card.files if path != _ARCHIVE]
-    if any(source.has(path) for path in batches):
-        parts = []
-        for path in batches:
-            found = source.find(path, checksum=card.files[path])
-            with source.reading(found):
-                parts.append(unpickle(found.read_bytes()))
-    else:
-        found = source.find(_ARCHIVE, checksum=card.files[_ARCHIVE], urls=[_URL])
-        with source.reading(found), tarfile.open(found) as archive:
-            parts = [unpickle(_member(archive, path)) for path in batches]
-    sizes = [len(labels) for _, labels in parts]
-    split = np.repeat(np.arange(2, dtype=np.int8), [sum(sizes[:-1]), sizes[-1]])
-    return Raw(np.concatenate([images for images, _ in parts]), np.concatenate([labels for _, labels in parts]), split)
-
-
-def unpickle(data: bytes) -> tuple[np.ndarray, np.ndarray]:
-    """One batch, whose checksum the caller has verified: images [n, 3, 32, 32] uint8, labels [n] int64."""
-    batch = _Unpickler(io.BytesIO(data), encoding="bytes").load()
-    if not isinstance(batch, dict) or not {b"data", b"labels"} <= set(batch):
-        raise ValueError("it holds no batch of CIFAR-10")
-    return batch[b"data"].reshape(-1, *card.shape), np.array(batch[b"labels"], np.int64)
-
-
-class _Unpickler(pickle.Unpickler):
-    """Knows NumPy's arrays and nothing else, so that no other code can be called."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        allowed = {
-            ("numpy.core.multiarray", "_reconstruct"): np.empty(0).__reduce__()[0],
-            ("numpy", "ndarray"): np.ndarray,
-            ("numpy", "dtype"): np.dtype,
-        }
-        if (module, name) not in allowed:
-            raise pickle.UnpicklingError(f"it asks for {module}.{name}, which is refused")
-        return allowed[module, name]
-
-
-def _member(archive: tarfile.TarFile, path: str) -> bytes:
-    stream = archive.extractfile(path)
-    data = stream.read() if stream else b""
-    if f"md5:{hashlib.md5(data).hexdigest()}" != card.files[path]:
-        raise ValueError(f"its member {path} has the wrong checksum")
-    return data
+    """The five train batches, then the test batch, in their order."""
+    return cifar.load(source, card.files, _URL)

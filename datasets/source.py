@@ -73,7 +73,7 @@ class Source:
         if self.download and urls:
             return self._fetch(path, checksum, urls)
         first = f"not in the data folder {self.data}" if self.data else "BLINDBENCH_DATA is not set"
-        raise self._error(f"the file {path} is missing ({first}; not in the cache {self.raw})")
+        raise self._error(f"the file {path} is missing ({first}; not in the cache {self.raw})", fetchable=bool(urls))
 
     @contextmanager
     def reading(self, path: Path) -> Iterator[None]:
@@ -89,11 +89,10 @@ class Source:
         """The error for a file that is there and wrong."""
         return self._error(f"the file {path} is damaged: {what}; remove it")
 
-    def _error(self, what: str) -> MissingData:
-        return MissingData(
-            f"dataset {self.name!r}: {what}; next: `uv run run_all.py data get {self.name}`, or set BLINDBENCH_DATA "
-            "to a folder that has the file"
-        )
+    def _error(self, what: str, *, fetchable: bool = True) -> MissingData:
+        get = f"`uv run run_all.py data get {self.name}`, or " if fetchable else ""
+        why = "" if fetchable else " (it has no download of its own; docs/data.md says what it holds)"
+        return MissingData(f"dataset {self.name!r}: {what}; next: {get}set BLINDBENCH_DATA to a folder that has the file{why}")
 
     def _fetch(self, path: str, checksum: str, urls: Sequence[str]) -> Path:
         """Downloads into a folder that is removed whatever happens; only a whole, verified file moves to its place."""

@@ -11,6 +11,7 @@ import numpy as np
 
 from datasets.base import Card, Raw
 from datasets.parts import npz
+from datasets.parts.joined import joined
 from datasets.source import Source
 
 card = Card(
@@ -46,9 +47,7 @@ def load(source: Source) -> Raw:
         found = source.find(path, checksum=checksum, urls=[_URL + path.rsplit("/", 1)[-1]])
         with source.reading(found):
             parts.append(read_text(found))
-    (images, labels), (images_test, labels_test) = parts
-    split = np.repeat(np.arange(2, dtype=np.int8), [len(labels), len(labels_test)])
-    return Raw(np.concatenate([images, images_test]), np.concatenate([labels, labels_test]), split)
+    return joined(parts)
 
 
 def read_text(path: Path) -> tuple[np.ndarray, np.ndarray]:

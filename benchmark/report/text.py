@@ -62,15 +62,18 @@ def here(name: str) -> str:
     from benchmark.store import cache_root, data_folder
     from datasets.source import Source
 
-    files = datasets.card(name).files
-    if not files or (cache_root() / "labels" / "index" / f"{name}.json").is_file():
+    card = datasets.card(name)
+    if not card.files or (cache_root() / "labels" / "index" / f"{name}.json").is_file():
         return "yes"
     source = Source(data_folder(None), cache_root(), name=name)
-    archives = [path for path in files if path.endswith(".tar.gz")]
-    single = {path.removesuffix(".gz") for path in files} - {path.removesuffix(".gz") for path in archives}
-    unpacked = bool(single) and all(source.has(path) or source.has(f"{path}.gz") for path in single)
-    whole = source.has(f"{name}.npz") or unpacked or any(source.has(path) for path in archives)
-    return "yes" if whole else f"no: data get {name}"
+    # One archive is enough, the user's own or the official one; or else all other files, each packed or not.
+    own = [f"{name}.npz", *([f"{name}.jsonl.xz"] if card.modality == "vector" else [])]
+    archives = [path for path in card.files if path.endswith((".tar.gz", ".zip"))]
+    others = {path.removesuffix(".gz") for path in card.files if path not in [*own, *archives]}
+    unpacked = bool(others) and all(any(map(source.has, {path, f"{path}.gz"} & set(card.files))) for path in others)
+    if unpacked or any(map(source.has, [*own, *archives])):
+        return "yes"
+    return f"no: bring {own[0]}" if list(card.files) == own else f"no: data get {name}"
 
 
 def card_text(name: str) -> str:
