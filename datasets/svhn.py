@@ -53,7 +53,7 @@ def read_mat(path: Path) -> tuple[np.ndarray, np.ndarray]:
 
     try:
         found = loadmat(path, variable_names=["X", "y"])
-    except (MatReadError, NotImplementedError, TypeError) as error:
+    except (MatReadError, NotImplementedError, TypeError, IndexError) as error:
         raise ValueError(f"it is no file of MATLAB that can be read: {error}") from error
     if absent := {"X", "y"} - set(found):
         raise ValueError(f"it has no variable {' and no '.join(sorted(absent))}")

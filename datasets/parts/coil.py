@@ -67,5 +67,5 @@ def _image(dataset: str, archive: zipfile.ZipFile, member: str) -> np.ndarray:
             width, height = image.size
             raise ValueError(f"its member {member} is {width}×{height} of mode {image.mode}, not {SIDE}×{SIDE} of L or RGB")
         return block_means(np.asarray(image))
-    except SyntaxError as error:  # what Pillow raises on some broken PNG files
+    except (SyntaxError, Image.DecompressionBombError) as error:  # what else Pillow raises on broken PNG files
         raise ValueError(f"its member {member} is no PNG file: {error}") from error

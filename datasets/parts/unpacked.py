@@ -21,7 +21,8 @@ def bodies(source: Source, files: Mapping[str, str], paths: Sequence[str], archi
     if all(there):
         return [(found, _read(source, found)) for found in [source.find(path, checksum=files[path]) for path in paths]]
     if any(there) and not source.has(archive) and not source.download:
-        source.find(paths[there.index(False)], urls=[url])  # raises, and names the one that is absent
+        absent = paths[there.index(False)]
+        source.find(absent, checksum=files[absent], urls=[url])  # raises, since it is absent
     found = source.find(archive, checksum=files[archive], urls=[url])
     with source.reading(found):
         members = _members(found, {path: files[path] for path in paths})
