@@ -543,6 +543,10 @@ def test_every_address() -> None:
         ("orl-32", ["orl-32.npz"], "yes"),
         ("orl-32", [], "no: bring orl-32.npz"),
         ("umist-32", ["orl-32.npz"], "no: bring umist-32.npz"),
+        ("20newsgroups", ["20newsgroups.jsonl.xz"], "yes"),
+        ("bbc-news", ["bbc-fulltext.zip"], "yes"),
+        ("bbc-news", ["20newsgroups.jsonl.xz"], "no: data get bbc-news"),
+        ("usps", ["usps/zip.train.gz"], "no: data get usps"),
     ],
 )
 def test_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, files: list[str], want: str) -> None:
