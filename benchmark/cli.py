@@ -220,6 +220,31 @@ def score(
 
 
 @app.command()
+def verify(
+    suite: Annotated[str | None, typer.Option(help="Only records of this suite's track, budget, methods and datasets.")] = None,
+    methods: Annotated[list[str] | None, typer.Option(help="Only these.")] = None,
+    datasets: Annotated[list[str] | None, typer.Option(help="Only these.")] = None,
+    results: Annotated[Path | None, typer.Option(help="Where records lie; by default the committed ones.")] = None,
+    outputs: Annotated[bool, typer.Option(help="Score outputs in the cache again; takes as long as scoring.")] = True,
+) -> None:
+    """Checks records: against their outputs where these are in the cache, else against their contingency; needs no data."""
+    from benchmark import verify as checks
+    from benchmark.plan import load_suite
+    from benchmark.store import Cache, Results, cache_root
+
+    place = Results(results.resolve()) if results else Results.committed()
+    wanted = checks.among(load_suite(suite) if suite else None, _split(methods), _split(datasets))
+    found = checks.verify(place, Cache(cache_root()), wanted=wanted, outputs=outputs)
+    for problem in found.problems:
+        print(problem)
+    print(
+        f"{found.records} records: {found.from_table} scores follow from contingencies, {found.from_outputs} from outputs, "
+        f"{found.unseen} need outputs that are not here; {len(found.problems)} problems"
+    )
+    raise typer.Exit(int(bool(found.problems)))
+
+
+@app.command()
 def leaderboard(
     check: Annotated[bool, typer.Option("--check", help="Write nothing; fail where a committed file is out of date.")] = False,
 ) -> None:

@@ -23,7 +23,7 @@ PACKAGES = ("torch", "numpy", "scipy", "scikit-learn", "faiss-cpu")
 
 def score_fingerprints(fit: str, labels: str) -> dict[str, str]:
     """Today's fingerprint of every score of a fit."""
-    sources = {name: _metric_source(name) for name in metrics.names()}
+    sources = {name: metric_source(name) for name in metrics.names()}
     return {
         name: score_fingerprint(fit=fit, metric_source=source, protocol=PROTOCOL, labels=labels)
         for name, source in sources.items()
@@ -31,7 +31,8 @@ def score_fingerprints(fit: str, labels: str) -> dict[str, str]:
 
 
 @cache
-def _metric_source(name: str) -> str:
+def metric_source(name: str) -> str:
+    """The hash of the code that decides a metric's value."""
     return source_digest(metrics.source_files(name))
 
 

@@ -137,5 +137,6 @@ _POSSIBLE: Mapping[str, Callable[[Any], bool]] = {
     "parts": _list_of(_fingerprint),
     "score_fingerprints": _dict_of(_fingerprint),
     "oracle_gap": _dict_of(_measure),
+    "snapshot_scores": lambda value: type(value) is dict,
     "contingency": _is_table,
 }

@@ -10,6 +10,8 @@ import io
 import json
 import os
 import re
+import zipfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +26,7 @@ from benchmark.schema import BadRecord, LaterRecord, decode
 ROOT = Path(__file__).resolve().parent.parent
 PROTOCOL = "v1"
 OUTPUTS_CAP_GIB = 20.0
+MAX_PACKED = 1 << 30  # bytes of assignments when unpacked
 _SLUG = re.compile(r"[a-z0-9][a-z0-9_.-]{0,79}")
 
 
@@ -222,3 +225,20 @@ def pack(assignments: np.ndarray) -> bytes:
     stream = io.BytesIO()
     np.savez_compressed(stream, assign=assignments.astype(small))
     return stream.getvalue()
+
+
+def unpack(content: bytes) -> np.ndarray:
+    """The assignments ([n] int64) in the bytes of a packed file; ValueError for anything else."""
+    if content[:4] != b"PK\3\4" or content[-22:-18] != b"PK\5\6":
+        raise ValueError("it is cut off, or has something before or behind it")
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            if archive.namelist() != ["assign.npy"] or archive.getinfo("assign.npy").file_size > MAX_PACKED:
+                raise ValueError("it holds something else than one array of assignments")
+        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+            found = arrays["assign"]
+    except (OSError, EOFError, KeyError, NotImplementedError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+        raise ValueError(f"it is no whole archive: {error}") from None
+    if found.ndim != 1 or found.dtype.kind != "i" or not found.size:
+        raise ValueError(f"it holds {found.dtype} {list(found.shape)}; assignments are integers [n]")
+    return found.astype(np.int64)

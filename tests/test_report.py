@@ -5,12 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 import datasets
 import methods
-import metrics
 from benchmark.api import stale_files
 from benchmark.plan import Cell, load_suite
 from benchmark.report.markdown import BEGIN, END, Board, details, leaderboard, overview, score
@@ -180,13 +178,6 @@ def test_committed_files_are_current() -> None:
 
 
 def test_committed_records_are_honest() -> None:
-    """Every committed record loads, lies where its key says, was made by clean code, and its scores follow from its table."""
+    """Every committed record was made by clean code; test_verify checks what they say."""
     for key, found in Results.committed().records():
-        cell = Cell(**{name: found[name] for name in ("method", "dataset", "track", "budget", "seed", "variant")})
-        assert cell.key == key
         assert not found["dirty"], f"{key} was made by uncommitted code: commit the code, then run its cell with --accept"
-        if found["state"] == "ok":
-            classes, clusters, counts = np.array(found["contingency"]).T
-            arrays = {"labels_true": np.repeat(classes, counts), "labels_pred": np.repeat(clusters, counts)}
-            for name in ("acc", "nmi", "ami", "ari", "purity"):
-                assert metrics.get(name).score(**arrays) == pytest.approx(found["scores"][name], abs=2e-6), (key, name)
