@@ -23,14 +23,14 @@ card = Card(
     standardise=False,
     defects=[
         "98 articles repeat an earlier one, word for word; as vectors 119 do",
-        "the publisher states no checksum; the hashes were made from a copy of the texts as JSON lines, and the official "
-        "archive was not at hand to compare, nor its address over https tried",
+        "the publisher states no checksum; the hashes were made from a copy of the texts as JSON lines, and a repacked copy of "
+        "the archive gave the same; the official address was not at hand",
     ],
     files={"bbc-fulltext.zip": ""},
 )
 _LINES, _ARCHIVE = "bbc-news.jsonl.xz", "bbc-fulltext.zip"
 _URL = "https://mlg.ucd.ie/files/datasets/bbc-fulltext.zip"
-_MEMBER = r"bbc/(?P<name>[^/]+)/(?P<id>[0-9]+)\.txt"
+_MEMBER = r"(?:bbc-fulltext/)?bbc/(?P<name>[^/]+)/(?P<id>[0-9]+)\.txt"
 
 
 def load(source: Source) -> Raw:

@@ -93,6 +93,9 @@ def card_text(name: str) -> str:
 
 
 def _value(value: Any) -> str:
+    # tabulate, where it wraps a column, turns the word False into True.
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if isinstance(value, dict):
         return ", ".join(f"{key}: {_value(item)}" for key, item in value.items())
     if isinstance(value, set | frozenset):
