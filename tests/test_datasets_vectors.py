@@ -19,6 +19,7 @@ from scipy.stats import norm
 
 import datasets
 from benchmark.ground.errors import MissingData
+from benchmark.report.text import card_text, here
 from datasets.parts import control, text
 from datasets.source import Source
 
@@ -291,3 +292,21 @@ class TestControlSets:
         for name in ("gaussians-70", "subspaces", "rings"):
             scaled = datasets.get(name).load(None).inputs * control.GRID
             assert np.array_equal(scaled, np.rint(scaled))
+
+
+class TestShown:
+    """What a user reads of these sets."""
+
+    def test_flags(self) -> None:
+        """A card's flags are shown as they are, whether true or false."""
+        shown = dict(row.split(maxsplit=1) for row in card_text("gaussians-90").splitlines() if len(row.split()) == 2)
+        assert (shown["bayes_acc"], shown["development"], shown["standardise"]) == ("0.9", "no", "yes")
+
+    @pytest.mark.parametrize(("name", "file"), [("bbc-news", "bbc-fulltext.zip"), ("20newsgroups", "20newsgroups.jsonl.xz")])
+    def test_here(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, file: str) -> None:
+        """A set is here when either of its files is."""
+        monkeypatch.setenv("BLINDBENCH_DATA", str(tmp_path))
+        monkeypatch.setenv("BLINDBENCH_CACHE", str(tmp_path / "cache"))
+        assert here(name).startswith("no")
+        (tmp_path / file).write_bytes(b"")
+        assert here(name) == "yes"
