@@ -45,7 +45,7 @@ class Card:
     leaks: test rows equal to a train row. sha_inputs, sha_labels: SHA-256 of the canonical arrays
     (`ground.files.sha256_array`), the split folded into the labels'; "" where no copy was at hand when the card was
     written: then the official checksums of `files` stand for the content. files: checksum by path; "" where the hashes of
-    the arrays stand for a file that nobody publishes a checksum of.
+    the arrays stand for a file that nobody publishes a checksum of, or, where there are none, nothing but the counts does.
     development: settings may be tuned on it, so it never ranks. standardise: one global mean and scale (vectors).
     bayes_acc: the best accuracy that any rule reaches, where the set is drawn from a known distribution.
     base, rule: of a derived set, the set it is drawn from and how; of one from outside, base is "" and rule says where its

@@ -19,7 +19,7 @@ card = Card(
     class_counts=[101, 124, 265, 147, 100],
     standardise=False,
     defects=[
-        "the publisher states no checksum and no copy was at hand: their number by section is checked, the texts are not",
+        "the publisher states no checksum and no copy was at hand, so the content is not verified beyond the number by section",
     ],
     files={"bbcsport-fulltext.zip": ""},
 )

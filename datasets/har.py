@@ -23,7 +23,7 @@ card = Card(
     class_counts=[1722, 1544, 1406, 1777, 1906, 1944],
     test_counts=[496, 471, 420, 491, 532, 537],
     defects=[
-        "the publisher states no checksum and no copy was at hand: shape and class counts are checked, the values are not",
+        "the publisher states no checksum and no copy was at hand, so the content is not verified beyond shape and class counts",
     ],
     files={"har/UCI HAR Dataset.zip": ""},
 )

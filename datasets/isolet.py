@@ -46,7 +46,7 @@ card = Card(
     ],
     defects=[
         "three of the 7,800 recordings are missing",
-        "the publisher states no checksum and no copy was at hand: the shape is checked, the values are not",
+        "the publisher states no checksum and no copy was at hand, so the content is not verified beyond its shape",
     ],
     files={"isolet/isolet1+2+3+4.data.Z": "", "isolet/isolet5.data.Z": ""},
 )

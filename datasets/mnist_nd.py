@@ -24,7 +24,7 @@ cards = {
         test_counts=[980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009],
         base="mnist",
         rule="means of the latents of a mixture VAE with 2 dimensions, seed 0",
-        defects=["there is no checksum: the file is trained anew, and its last bits depend on the machine"],
+        defects=["no checksum: the file is trained anew and depends on the machine, so the content is not verified"],
         files={"mnist-2d.npz": ""},
     ),
     "mnist-4d": Card(
@@ -41,7 +41,7 @@ cards = {
         test_counts=[980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009],
         base="mnist",
         rule="means of the latents of a mixture VAE with 4 dimensions, seed 0",
-        defects=["there is no checksum: the file is trained anew, and its last bits depend on the machine"],
+        defects=["no checksum: the file is trained anew and depends on the machine, so the content is not verified"],
         files={"mnist-4d.npz": ""},
     ),
     "mnist-8d": Card(
@@ -58,7 +58,7 @@ cards = {
         test_counts=[980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009],
         base="mnist",
         rule="means of the latents of a mixture VAE with 8 dimensions, seed 0",
-        defects=["there is no checksum: the file is trained anew, and its last bits depend on the machine"],
+        defects=["no checksum: the file is trained anew and depends on the machine, so the content is not verified"],
         files={"mnist-8d.npz": ""},
     ),
     "mnist-16d": Card(
@@ -75,7 +75,7 @@ cards = {
         test_counts=[980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009],
         base="mnist",
         rule="means of the latents of a mixture VAE with 16 dimensions, seed 0",
-        defects=["there is no checksum: the file is trained anew, and its last bits depend on the machine"],
+        defects=["no checksum: the file is trained anew and depends on the machine, so the content is not verified"],
         files={"mnist-16d.npz": ""},
     ),
     "mnist-32d": Card(
@@ -92,7 +92,7 @@ cards = {
         test_counts=[980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009],
         base="mnist",
         rule="means of the latents of a mixture VAE with 32 dimensions, seed 0",
-        defects=["there is no checksum: the file is trained anew, and its last bits depend on the machine"],
+        defects=["no checksum: the file is trained anew and depends on the machine, so the content is not verified"],
         files={"mnist-32d.npz": ""},
     ),
     "mnist-64d": Card(
@@ -109,7 +109,7 @@ cards = {
         test_counts=[980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009],
         base="mnist",
         rule="means of the latents of a mixture VAE with 64 dimensions, seed 0",
-        defects=["there is no checksum: the file is trained anew, and its last bits depend on the machine"],
+        defects=["no checksum: the file is trained anew and depends on the machine, so the content is not verified"],
         files={"mnist-64d.npz": ""},
     ),
 }
