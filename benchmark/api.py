@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -15,6 +16,8 @@ from benchmark.plan import Cell, load_suite, plan
 from benchmark.provenance import code_address, score_fingerprints
 from benchmark.runner import Bench, Outcome, Settings
 from benchmark.store import Cache, Results, cache_root, data_folder
+from datasets import join
+from datasets.outside import is_outside
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,7 +25,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Choice:
-    """Which cells a run is about; what is None comes from the suite."""
+    """Which cells a run is about; what is None comes from the suite.
+
+    datasets: names, or a user's own data as `KIND:PATH`. k: how many clusters to ask for, which makes variant `k<N>`. size:
+    side that the images of a folder are brought to.
+    """
 
     suite: str = "quick"
     methods: Sequence[str] | None = None
@@ -33,17 +40,34 @@ class Choice:
     variant: str | None = None
     device: str = "cpu"
     changes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    k: int | None = None
+    size: int | None = None
+
+    @property
+    def outside(self) -> bool:
+        """Whether a user's own data are among the datasets."""
+        return any(is_outside(name) for name in self.datasets or ())
+
+    @cached_property
+    def dataset_names(self) -> list[str]:
+        """The datasets by name; a user's own have joined."""
+        given = load_suite(self.suite).datasets if self.datasets is None else self.datasets
+        return [join(name, self.size) if is_outside(name) else name for name in given]
 
     def cells(self) -> list[Cell]:
         """The planned cells, parts included."""
         suite = load_suite(self.suite)
+        if self.k is not None and self.variant not in (None, f"k{self.k}"):
+            raise UserError(f"--k {self.k} makes variant 'k{self.k}', but --variant is {self.variant!r}; leave one of them out")
+        if self.k is not None and self.changes:
+            raise UserError("--k and --set together need a --variant of their own, which isn't offered; use one of them")
         return plan(
             method_names=suite.methods if self.methods is None else self.methods,
-            dataset_names=suite.datasets if self.datasets is None else self.datasets,
+            dataset_names=self.dataset_names,
             seeds=suite.seeds if self.seeds is None else self.seeds,
             budget=self.budget or suite.budget,
             track=self.track or suite.track,
-            variant=self.variant,
+            variant=self.variant if self.k is None else f"k{self.k}",
             device=self.device,
             changes=self.changes,
         )
@@ -196,6 +220,8 @@ def run(
     variant: str | None = None,
     device: str = "cpu",
     changes: Mapping[str, Mapping[str, Any]] | None = None,
+    k: int | None = None,
+    size: int | None = None,
     jobs: int | None = None,
     threads: int = 1,
     data: Path | None = None,
@@ -208,7 +234,7 @@ def run(
     """
     from benchmark.report.tables import runs
 
-    choice = Choice(suite, methods, datasets, seeds, budget, track, variant, device, changes or {})
+    choice = Choice(suite, methods, datasets, seeds, budget, track, variant, device, changes or {}, k, size)
     cells = choice.cells()
     place = Results(Path(results)) if results else Results.local()
     settings = Settings(place, Cache(cache_root()), data=data_folder(data), threads=threads, jobs=jobs or default_jobs())

@@ -28,7 +28,22 @@ app.add_typer(data_app, name="data")
 Data = Annotated[Path | None, typer.Option(help="Folder with raw data, before $BLINDBENCH_DATA.")]
 Jobs = Annotated[int | None, typer.Option(min=1, help="Cells at once; by default one a core.")]
 Plugin = Annotated[list[Path] | None, typer.Option("--plugin", help="A method in a file outside the repository.")]
-Names = Annotated[list[str] | None, typer.Option(help="Names, comma-separated or repeated; by default the suite's.")]
+Methods = Annotated[
+    list[str] | None, typer.Option("--methods", "--method", help="Names, comma-separated or repeated; by default the suite's.")
+]
+Datasets = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--datasets",
+        "--dataset",
+        help="Names, comma-separated or repeated; NAME-lt50 and NAME@1000 are drawn from NAME; folder:PATH, npz:PATH and "
+        "features:PATH are your own.",
+    ),
+]
+Variant = Annotated[
+    str | None,
+    typer.Option(help="Name of a variant; on-METHOD takes another part, k2x asks for twice the clusters, k7 for seven."),
+]
 
 
 def main() -> None:
@@ -67,7 +82,9 @@ def _check_datasets_is_ours() -> None:
 
 
 def _split(names: list[str] | None) -> list[str] | None:
-    return [part for name in names for part in name.split(",") if part] if names else None
+    from datasets.outside import is_outside
+
+    return [part for name in names for part in ([name] if is_outside(name) else name.split(",")) if part] if names else None
 
 
 def _plug_in(paths: list[Path] | None) -> None:
@@ -123,12 +140,14 @@ def reproduce(
 @app.command()
 def run(
     suite: Annotated[str, typer.Option(help="Which suite; see `list suites`.")] = "quick",
-    methods: Names = None,
-    datasets: Names = None,
+    methods: Methods = None,
+    datasets: Datasets = None,
     seeds: Annotated[int | None, typer.Option(min=1, help="N means seeds 0..N-1.")] = None,
     budget: Annotated[str | None, typer.Option(help="smoke, quick, full or paper.")] = None,
     track: Annotated[str | None, typer.Option(help="transductive or inductive.")] = None,
-    variant: Annotated[str | None, typer.Option(help="Name of a variant; on-METHOD takes another part, k2x twice the k.")] = None,
+    variant: Variant = None,
+    k: Annotated[int | None, typer.Option(min=1, help="How many clusters to ask for; needed where data have no labels.")] = None,
+    size: Annotated[int | None, typer.Option(min=1, help="Side to which the images of folder:PATH are brought.")] = None,
     settings: Annotated[list[str] | None, typer.Option("--set", help="METHOD.FIELD=VALUE, repeatable.")] = None,
     plugin: Plugin = None,
     jobs: Jobs = None,
@@ -136,22 +155,29 @@ def run(
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, …")] = "cpu",
     executor: Annotated[str, typer.Option(help="Where cells run.")] = "local",
     data: Data = None,
-    results: Annotated[Path | None, typer.Option(help="Where records go; by default the committed tables.")] = None,
+    results: Annotated[
+        Path | None,
+        typer.Option(help="Where records go; by default the committed tables, or results/local for data of your own."),
+    ] = None,
     accept: Annotated[bool, typer.Option("--accept", help="Train chosen cells anew and replace fresh records too.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be trained, and stop.")] = False,
 ) -> None:
     """Trains every chosen cell that has no fresh record; writes records, tables and leaderboard. Resumes."""
     from benchmark.api import Choice, write_tables
+    from benchmark.report.text import measured
     from benchmark.store import Results
 
     if executor != "local":
         raise unknown("executor", executor, ["local"])
     _plug_in(plugin)
-    place = Results(results.resolve()) if results else Results.committed()
-    choice = Choice(suite, _split(methods), _split(datasets), seeds, budget, track, variant, device, _changes(settings))
+    choice = Choice(suite, _split(methods), _split(datasets), seeds, budget, track, variant, device, _changes(settings), k, size)
+    own = Results.local() if choice.outside else Results.committed()
+    place = Results(results.resolve()) if results else own
     cells = choice.cells()
     failed = _train(cells, place, jobs=jobs, data=data, anew=accept, threads=threads, dry_run=dry_run)
-    if not dry_run and results is None:
+    if not dry_run and choice.outside:
+        print(f"\n{measured(place, {cell.key for cell in cells})}\nrecords: {place.root}")
+    elif not dry_run and results is None:
         for path in write_tables(place):
             print(f"wrote {path.name}")
     raise typer.Exit(_report_failures(failed))
@@ -200,19 +226,22 @@ def _report_failures(failed: list[Any]) -> int:
 @app.command()
 def score(
     suite: Annotated[str, typer.Option()] = "quick",
-    methods: Names = None,
-    datasets: Names = None,
+    methods: Methods = None,
+    datasets: Datasets = None,
     seeds: Annotated[int | None, typer.Option(min=1)] = None,
     budget: Annotated[str | None, typer.Option()] = None,
     track: Annotated[str | None, typer.Option()] = None,
+    variant: Variant = None,
+    plugin: Plugin = None,
     data: Data = None,
 ) -> None:
     """Computes scores again from outputs in the cache, without training; records whose outputs are gone stay."""
     from benchmark.api import Choice, rescore, write_tables
     from benchmark.store import Results
 
+    _plug_in(plugin)
     place = Results.committed()
-    cells = Choice(suite, _split(methods), _split(datasets), seeds, budget, track).cells()
+    cells = Choice(suite, _split(methods), _split(datasets), seeds, budget, track, variant).cells()
     done, gone = rescore(cells, place, data)
     print(f"{done} cells scored again, {gone} have no outputs in the cache")
     for path in write_tables(place):
@@ -262,14 +291,16 @@ def leaderboard(
 
 
 @app.command("list")
-def list_(room: Annotated[str, typer.Argument(help=", ".join(ROOMS))] = "methods", plugin: Plugin = None) -> None:
-    """Lists what is there, from the cards alone."""
+def list_(
+    room: Annotated[str, typer.Argument(help=", ".join(ROOMS))] = "methods", plugin: Plugin = None, data: Data = None
+) -> None:
+    """Lists what is there, from the cards alone; of datasets also whether their files are on this disk."""
     from benchmark.report.text import listing
 
     if room not in ROOMS:
         raise unknown("room", room, ROOMS)
     _plug_in(plugin)
-    print(listing(room))
+    print(listing(room, data))
 
 
 @app.command()
@@ -294,12 +325,15 @@ def new_method(name: str, family: Annotated[str, typer.Option(help="The folder i
 @data_app.command("get")
 def data_get(names: Annotated[list[str], typer.Argument(help="Datasets; see `list datasets`.")]) -> None:
     """Downloads official files into the cache, checks them, and prepares the dataset."""
+    import datasets
     from benchmark.store import cache_root, data_folder
-    from datasets.prepare import prepare
+    from datasets.prepare import hashes, prepare
 
     for name in names:
         found = prepare(name, cache=cache_root(), data=data_folder(None), download=True)
         print(f"{name}: ready, n = {found.n:,}")
+        if not datasets.card(name).sha_inputs and not datasets.card(name).base:
+            print(f"  {hashes(name, cache=cache_root(), data=data_folder(None))}; compare with others' and put them on its card")
 
 
 @app.command()

@@ -84,9 +84,14 @@ class Cell:
 
     @cached_property
     def clusters(self) -> int:
-        """The number of clusters asked for: the number of classes, or a multiple of it in variant `k2x`."""
-        multiple = re.fullmatch(r"k([1-9]\d?)x", self.variant)
-        return int(datasets.card(self.dataset).classes) * (int(multiple[1]) if multiple else 1)
+        """The number of clusters asked for: the number of classes, a multiple of it in variant `k2x`, or N in variant `kN`."""
+        given = re.fullmatch(r"k([1-9]\d{0,4})(x?)", self.variant)
+        if given and not given[2]:
+            return int(given[1])
+        classes = int(datasets.card(self.dataset).classes)
+        if not classes:
+            raise UserError(f"{self.dataset} has no labels, so nothing says how many clusters are wanted; give --k, as in --k 10")
+        return classes * (int(given[1]) if given else 1)
 
     @property
     def k(self) -> int | None:
@@ -103,12 +108,14 @@ class Cell:
             methods.entry(chosen)
             roles = dict.fromkeys(roles, chosen)
         shared = {"dataset": self.dataset, "track": self.track, "budget": self.budget, "seed": self.seed, "device": self.device}
+        shared["variant"] = "base" if datasets.card(self.dataset).classes else self.variant  # without labels it is what says k
         return {role: Cell(method=name, **shared) for role, name in roles.items()}  # type: ignore[arg-type]
 
     @property
     def told(self) -> set[str]:
-        """What the method, or a part it stands on, is told beyond inputs."""
-        return set(self.card.told).union(*(part.told for part in self.parts.values()))
+        """What the method, or a part it stands on, is told beyond inputs; `pretrained` where inputs are a model's features."""
+        data = {"pretrained"} if datasets.card(self.dataset).pretrained else set()
+        return data.union(self.card.told, *(part.told for part in self.parts.values()))
 
     @cached_property
     def not_applicable(self) -> str | None:
@@ -117,7 +124,10 @@ class Cell:
         if data.modality not in card.modalities:
             return f"takes {' and '.join(sorted(card.modalities))} inputs; these are {data.modality}s"
         if self.track not in data.tracks:
-            return f"the dataset has no official split, so no {self.track} track"
+            lacks = "is long-tailed in its train part alone" if data.inductive_only else "has no official split"
+            return f"the dataset {lacks}, so no {self.track} track"
+        if "labels" in card.told and not data.classes:
+            return "is told labels; the dataset has none"
         if self.track not in card.tracks:
             return f"can't treat new points, so it runs in the {' and '.join(sorted(card.tracks))} track only"
         if card.max_n is not None and data.n > card.max_n:
@@ -212,5 +222,7 @@ def with_parts(cell: Cell) -> list[Cell]:
 def from_record(record: Mapping[str, Any]) -> Cell:
     """The cell of a record, as it would be planned today."""
     keys = ("method", "dataset", "track", "budget", "seed", "variant")
+    if record.get("data"):
+        datasets.know(record["dataset"], record["data"])
     device = record.get("environment", {}).get("device", "cpu")
     return Cell(**{key: record[key] for key in keys}, device=device, changes=record.get("changes", {}))

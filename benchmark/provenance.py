@@ -36,16 +36,21 @@ def metric_source(name: str) -> str:
     return source_digest(metrics.source_files(name))
 
 
+@cache
+def versions() -> dict[str, str]:
+    """The versions of the packages that numbers come from."""
+    return {package: metadata.version(package) for package in PACKAGES}
+
+
 def environment(cell: Cell, threads: int) -> dict[str, Any]:
     """Where a cell ran."""
-    versions = {package: metadata.version(package) for package in PACKAGES}
     return {
         "device": cell.device,
         "cpu": cpu_name(),
         "precision": cell.config.get("precision", "fp32"),
         "threads": threads,
         "python": platform.python_version(),
-        "versions": versions,
+        "versions": versions(),
     }
 
 

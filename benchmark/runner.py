@@ -22,11 +22,13 @@ import metrics
 from benchmark.executors.client import Exit, ForkServer, Limits, clean_environment
 from benchmark.ground.errors import MissingData, UserError
 from benchmark.ground.files import load_array, remove, replacing, scratch_name, sha256
+from benchmark.fingerprint import SCORE_VERSION, digest
 from benchmark.plan import Cell
-from benchmark.provenance import environment, revision, score_fingerprints, snapshot_code
+from benchmark.provenance import environment, metric_source, revision, score_fingerprints, snapshot_code, versions
 from benchmark.schema import SCHEMA
 from benchmark.store import PROTOCOL, ROOT, Cache, Results
 from benchmark.wall import sklearn_data
+from datasets import outside
 from methods.card import BUDGETS
 
 WALL_SECONDS = {"smoke": 120, "quick": 900, "full": 4 * 3600, "paper": 7 * 24 * 3600}
@@ -236,6 +238,7 @@ class Bench:
         from datasets.prepare import fold_seed
 
         truth, split, fold = door.load_all(prepared.labels, prepared.inputs, fold_seed(prepared.name))
+        assert truth is not None
         told = np.where(fold == 0, truth, -1)
         if cell.track == "inductive" and split is not None:
             told = told[split == 0]
@@ -254,6 +257,7 @@ class Bench:
                 "fold_seed": fold_seed(cell.dataset),
                 "track": cell.track,
                 "metrics": metrics.names(),
+                "known": None if self.settings.fresh else self._known(prepared),
                 "threads": self.settings.threads,
                 "out": str(scratch),
             }
@@ -264,6 +268,13 @@ class Bench:
                     log = (scratch / "log.txt").read_text(encoding="utf-8", errors="replace").strip().splitlines()
                 return None, f"scoring ended with {exit_.limit or exit_.status}: {log[-1] if log else 'no word'}"[:500]
             return json.loads((scratch / "score.json").read_text(encoding="utf-8")), None
+
+    def _known(self, prepared: Any) -> dict[str, Any]:
+        """Where scores of embeddings measured before lie, and what besides the embedding each depends on."""
+        names = [name for name in metrics.names() if set(metrics.card(name).needs) <= {"split", "neighbours"}]
+        shared = (PROTOCOL, prepared.inputs_address, prepared.labels_address, prepared.name, self.settings.threads, versions())
+        keys = {name: digest([SCORE_VERSION, metric_source(name), *shared]) for name in names}
+        return {"folder": str(self.cache.scores), "keys": keys}
 
     @contextmanager
     def _scratch(self) -> Iterator[Path]:
@@ -320,6 +331,7 @@ class Clerk:
             "k": cell.k,
             "k_used": fit.get("k_used"),
             "clusters_by": fit.get("clusters_by"),
+            **({"data": outside.facts(data)} if datasets.entry(cell.dataset).family == "outside" else {}),
             "changes": dict(cell.changes),
             "config": cell.config,
             "schedule": cell.card.schedule,

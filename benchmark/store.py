@@ -78,6 +78,11 @@ class Cache:
         return self.root / "outputs"
 
     @property
+    def scores(self) -> Path:
+        """Scores of embeddings, by what they depend on."""
+        return self.root / "scores"
+
+    @property
     def code(self) -> Path:
         """Snapshots of the code, so that nobody's editing reaches a running sweep."""
         return self.root / "code"

@@ -1,5 +1,5 @@
 """The datasets: one file each. `names()`, `card(name)` and `get(name)` read this room."""
 
-from datasets.registry import card, entry, get, names, plug_in
+from datasets.registry import card, entry, get, join, know, names, plug_in, root
 
-__all__ = ["card", "entry", "get", "names", "plug_in"]
+__all__ = ["card", "entry", "get", "join", "know", "names", "plug_in", "root"]

@@ -34,7 +34,7 @@ def load(folder: Path, *, track: str) -> Loaded:
     """Reads a prepared folder. transductive: train on every row; inductive: on the official train rows."""
     if track not in TRACKS:
         raise UserError(f"no track {track!r}; there are: {', '.join(TRACKS)}")
-    array = load_array(folder / "x.npy")
+    array = load_array(folder / "x.npy", mmap=True)
     if (array.ndim, array.dtype) not in ((4, np.uint8), (2, np.float32)):
         raise UserError(f"{folder / 'x.npy'} holds {array.dtype} of {array.ndim} axes; prepare the dataset again")
     split = load_array(folder / "split.npy") if (folder / "split.npy").is_file() else None

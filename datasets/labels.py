@@ -9,9 +9,10 @@ import numpy as np
 from benchmark.ground.files import load_array
 
 
-def load(folder: Path) -> np.ndarray:
-    """The labels in a prepared labels folder, in prepared order: [n] int64 in 0..classes-1."""
-    return load_array(folder / "y.npy")
+def load(folder: Path) -> np.ndarray | None:
+    """The labels in a prepared labels folder, in prepared order: [n] int64 in 0..classes-1; None where there are none."""
+    labels = load_array(folder / "y.npy")
+    return labels if len(labels) else None
 
 
 def load_split(inputs: Path) -> np.ndarray | None:
@@ -20,10 +21,10 @@ def load_split(inputs: Path) -> np.ndarray | None:
     return load_array(path) if path.is_file() else None
 
 
-def load_all(labels: Path, inputs: Path, seed: int) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
-    """What a scorer needs of two prepared folders: (labels, official split or None, split for kNN and the probe)."""
+def load_all(labels: Path, inputs: Path, seed: int) -> tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]:
+    """What a scorer needs of two prepared folders: (labels, official split, split for kNN and probe), None for what is not."""
     truth, split = load(labels), load_split(inputs)
-    return truth, split, evaluation_split(truth, split, seed)
+    return truth, split, None if truth is None else evaluation_split(truth, split, seed)
 
 
 def evaluation_split(labels: np.ndarray, split: np.ndarray | None, seed: int) -> np.ndarray:

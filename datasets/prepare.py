@@ -16,7 +16,7 @@ import numpy as np
 
 from benchmark.ground.errors import MissingData
 from benchmark.ground.files import canonical_json, replacing, sha256, sha256_array, sha256_file, write_text
-from datasets import registry
+from datasets import derived, registry
 from datasets.base import Card, Raw
 from datasets.parts import npz
 from datasets.source import Source
@@ -74,10 +74,27 @@ def fold_seed(name: str) -> int:
 
 
 def read(name: str, source: Source) -> Raw:
-    """The canonical arrays, from `<name>.npz` where that is there and the dataset comes from files, else from its loader."""
+    """The canonical arrays: of a derived set those of its base that the rule keeps, else those of its file's loader.
+
+    `<name>.npz` goes first, where that is there and the dataset comes from files.
+    """
+    entry = registry.entry(name)
+    if entry.family == "outside":
+        return registry.own_data(name)
+    if entry.family == "derived" and (rule := derived.parse(name)):
+        base = registry.card(rule.base)
+        raw = read(rule.base, source)
+        check(rule.base, raw, base)
+        return derived.rows(name, rule, base, raw)
     if registry.card(name).files and source.has(f"{name}.npz"):
         return npz.load(source, f"{name}.npz")
     return registry.get(name).load(source)
+
+
+def hashes(name: str, *, cache: Path, data: Path | None = None) -> str:
+    """The hashes of the canonical arrays as they would stand on the card."""
+    raw = read(name, Source(data, cache, name=name))
+    return f'sha_inputs="{sha256_array(raw.inputs)}", sha_labels="{sha_labels(raw)}"'
 
 
 def repeats(raw: Raw) -> tuple[int, int]:
@@ -90,6 +107,7 @@ def repeats(raw: Raw) -> tuple[int, int]:
 
 def sha_labels(raw: Raw) -> str:
     """The hash of the labels, the split folded in."""
+    assert raw.labels is not None
     return sha256_array(raw.labels if raw.split is None else np.stack([raw.labels, raw.split.astype(np.int64)]))
 
 
@@ -99,23 +117,17 @@ def check(name: str, raw: Raw, card: Card) -> None:
     facts: dict[str, tuple[Any, Any]] = {
         "shape of the inputs": (raw.inputs.shape, (card.n, *card.shape)),
         "type of the inputs": (str(raw.inputs.dtype), dtype),
-        "shape of the labels": (raw.labels.shape, (card.n,)),
-        "type of the labels": (str(raw.labels.dtype), "int64"),
         "number of test rows": (0 if raw.split is None else int(np.count_nonzero(raw.split == 1)), card.n_test),
         "number of train rows": (
             0 if raw.split is None else int(np.count_nonzero(raw.split == 0)),
             card.n_test and card.n - card.n_test,
         ),
-        "classes": (np.unique(raw.labels).tolist(), list(range(card.classes))),
     }
+    if card.classes or raw.labels is not None:
+        facts |= _label_facts(raw, card)
     if card.sha_inputs:
         facts["hash of the inputs"] = (sha256_array(raw.inputs), card.sha_inputs)
         facts["hash of the labels"] = (sha_labels(raw), card.sha_labels)
-    if card.class_counts:
-        facts["number of rows by class"] = (np.bincount(raw.labels).tolist(), list(card.class_counts))
-    if card.test_counts and raw.split is not None:
-        tests = np.bincount(raw.labels[raw.split == 1], minlength=card.classes)
-        facts["number of test rows by class"] = (tests.tolist(), list(card.test_counts))
     advice = (
         f"the files are another version: put the official ones there, or `uv run run_all.py data get {name}`"
         if card.files
@@ -124,6 +136,24 @@ def check(name: str, raw: Raw, card: Card) -> None:
     for fact, (found, wanted) in facts.items():
         if found != wanted:
             raise MissingData(f"dataset {name!r}: the {fact} is {found}, but the card says {wanted}; {advice}")
+
+
+def _label_facts(raw: Raw, card: Card) -> dict[str, tuple[Any, Any]]:
+    """What a card says of labels beside what they are; number by class only where the rest agrees."""
+    if raw.labels is None:
+        return {"labels": ("absent", f"of {card.classes} classes")}
+    facts: dict[str, tuple[Any, Any]] = {
+        "shape of the labels": (raw.labels.shape, (card.n,)),
+        "type of the labels": (str(raw.labels.dtype), "int64"),
+        "classes": (np.unique(raw.labels).tolist(), list(range(card.classes))),
+    }
+    if all(found == wanted for found, wanted in facts.values()):
+        if card.class_counts:
+            facts["number of rows by class"] = (np.bincount(raw.labels).tolist(), list(card.class_counts))
+        if card.test_counts and raw.split is not None:
+            tests = np.bincount(raw.labels[raw.split == 1], minlength=card.classes)
+            facts["number of test rows by class"] = (tests.tolist(), list(card.test_counts))
+    return facts
 
 
 def _integer(text: str) -> int:
@@ -150,7 +180,7 @@ def _write(name: str, raw: Raw, card: Card, cache: Path) -> dict[str, Any]:
     inputs = {"x.npy": (_standardised(raw.inputs) if vectors else raw.inputs)[order]}
     if raw.split is not None:
         inputs["split.npy"] = raw.split[order]
-    labels = {"y.npy": raw.labels[order]}
+    labels = {"y.npy": np.empty(0, np.int64) if raw.labels is None else raw.labels[order]}
     addresses = {
         kind: sha256(*[sha256_array(a).encode() for a in arrays.values()])
         for kind, arrays in (("inputs", inputs), ("labels", labels))

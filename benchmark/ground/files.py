@@ -121,5 +121,5 @@ def sweep(folder: Path) -> int:
 
 
 def load_array(path: Path, *, mmap: bool = False) -> np.ndarray:
-    """Reads one `.npy` file; refuses pickles."""
-    return np.load(path, mmap_mode="r" if mmap else None, allow_pickle=False)
+    """Reads one `.npy` file; refuses pickles. mmap: pages come as they are used; what is written to them stays in memory."""
+    return np.load(path, mmap_mode="c" if mmap else None, allow_pickle=False)

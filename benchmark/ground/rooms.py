@@ -18,7 +18,8 @@ from typing import Any
 
 from benchmark.ground.errors import Unavailable, UserError, unknown
 
-NOT_ENTRIES = {"__init__", "base", "card", "registry", "run", "inputs", "labels", "prepare", "source", "evidence", "parts"}
+NOT_ENTRIES = {"__init__", "base", "card", "registry", "run", "evidence", "parts"}
+NOT_ENTRIES |= {"inputs", "labels", "prepare", "source", "derived", "outside"}  # of datasets/
 
 
 @dataclass(frozen=True)

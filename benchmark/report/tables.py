@@ -45,6 +45,8 @@ def runs(results: Results, keys: Collection[str] | None = None) -> pd.DataFrame:
     for key, record in every.items():
         if keys is not None and key not in keys:
             continue
+        if record.get("data"):
+            datasets.know(record["dataset"], record["data"])
         gap = record.get("oracle_gap", {})
         rows.append(
             {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import shutil
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +33,8 @@ def board_text(results: Any, suite_name: str) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def listing(room: str) -> str:
-    """One line an entry."""
+def listing(room: str, data: Path | None = None) -> str:
+    """One line an entry. data: the user's data folder, where it is not $BLINDBENCH_DATA."""
     if room == "suites":
         loaded = [load_suite(name) for name in suites()]
         rows = [[s.name, s.title, len(s.methods), ", ".join(s.datasets), f"{s.seeds} seeds", s.budget, s.track] for s in loaded]
@@ -53,11 +54,11 @@ def listing(room: str) -> str:
         card = datasets.card(name)
         shape = "×".join(str(side) for side in card.shape)
         role = "development" if card.development else ""
-        rows.append([name, f"{card.n:,}", shape, card.classes, " ".join(card.tracks), role, here(name)])
+        rows.append([name, f"{card.n:,}", shape, card.classes, " ".join(card.tracks), role, here(name, data)])
     return tabulate(rows, headers=["dataset", "n", "shape", "classes", "tracks", "", "on this disk"], tablefmt="simple")
 
 
-def here(name: str) -> str:
+def here(name: str, data: Path | None = None) -> str:
     """Whether a dataset's raw or prepared files are on this disk; nothing is opened."""
     from benchmark.store import cache_root, data_folder
     from datasets.source import Source
@@ -65,7 +66,7 @@ def here(name: str) -> str:
     card = datasets.card(name)
     if not card.files or (cache_root() / "labels" / "index" / f"{name}.json").is_file():
         return "yes"
-    source = Source(data_folder(None), cache_root(), name=name)
+    source = Source(data_folder(data), cache_root(), name=name)
     # One archive is enough, the user's own or the official one; or else all other files, each packed or not.
     own = [f"{name}.npz", *([f"{name}.jsonl.xz"] if card.modality == "vector" else [])]
     archives = [path for path in card.files if path.endswith((".tar.gz", ".zip"))]
@@ -107,19 +108,26 @@ def _measured(name: str, noun: str) -> str:
     """What the committed records say of a method or a dataset."""
     if noun == "metric":
         return ""
-    from benchmark.report.markdown import DETAILS, score
-    from benchmark.report.tables import groups, runs
     from benchmark.store import Results
 
+    place = Results.committed()
+    keys = {key for key, record in place.records() if name in (record["dataset"], record["method"])}
+    return f"\n\n{measured(place, keys)}" if keys else "\n\nNo committed records."
+
+
+def measured(results: Any, keys: Collection[str]) -> str:
+    """The records of these keys, a line for all seeds of a method; scores that none of them has are left out."""
+    from benchmark.report.markdown import DETAILS, score
+    from benchmark.report.tables import groups, runs
+
+    every = groups(runs(results, keys))
+    shown = [name for name in (*DETAILS, "silhouette") if any(group.values(name) for group in every.values())]
+    shown = [name for name in shown if name != "silhouette" or "acc" not in shown]
     rows = [
-        [key[0], key[1], f"{key[3]} {key[4]} {key[2]}", *[score(group, metric) for metric in DETAILS]]
-        for key, group in groups(runs(Results.committed())).items()
-        if name in key[:2]
+        [key[0], key[1], f"{key[3]} {key[4]} {key[2]}", *[score(group, name) for name in shown]] for key, group in every.items()
     ]
-    heads = ["dataset", "method", "", *DETAILS.values()]
-    return (
-        "\n\n" + tabulate(rows, headers=heads, tablefmt="simple", disable_numparse=True) if rows else "\n\nNo committed records."
-    )
+    heads = ["dataset", "method", "", *[DETAILS.get(name, name) for name in shown]]
+    return tabulate(rows, headers=heads, tablefmt="simple", disable_numparse=True)
 
 
 def health(data: Path | None) -> str:
@@ -150,7 +158,7 @@ def health(data: Path | None) -> str:
         ["data folder", place],
         ["cache", f"{cache}, {free:.0f} GiB free"],
         *[[f"limits, {b}", _limits(default_limits(b))] for b in BUDGETS],
-        *[[f"dataset {name}", _ready(name)] for name in datasets.names()],
+        *[[f"dataset {name}", _ready(name, data)] for name in datasets.names()],
     ]
     return tabulate(rows, tablefmt="plain")
 
@@ -159,8 +167,8 @@ def _limits(limits: Any) -> str:
     return f"{limits.wall_seconds:.0f} s wall, {limits.cpu_seconds:.0f} s processor, {limits.memory_mib / 1024:.1f} GiB"
 
 
-def _ready(name: str) -> str:
+def _ready(name: str, data: Path | None) -> str:
     try:
-        return here(name)
+        return here(name, data)
     except (MissingData, UserError) as error:
         return str(error)
