@@ -176,7 +176,7 @@ def run(
     cells = choice.cells()
     failed = _train(cells, place, jobs=jobs, data=data, anew=accept, threads=threads, dry_run=dry_run)
     if not dry_run and choice.outside:
-        print(f"\n{measured(place, {cell.key for cell in cells})}\nrecords: {place.root}")
+        print(f"\n{measured(place, {cell.key for cell in cells})}\n\nrecords: {place.root}")
     elif not dry_run and results is None:
         for path in write_tables(place):
             print(f"wrote {path.name}")
@@ -334,6 +334,27 @@ def data_get(names: Annotated[list[str], typer.Argument(help="Datasets; see `lis
         print(f"{name}: ready, n = {found.n:,}")
         if not datasets.card(name).sha_inputs and not datasets.card(name).base:
             print(f"  {hashes(name, cache=cache_root(), data=data_folder(None))}; compare with others' and put them on its card")
+
+
+@app.command()
+def embed(
+    backbone: Annotated[str, typer.Option(help="timm:NAME.")],
+    dataset: Annotated[str, typer.Option(help="A dataset of images; see `list datasets`.")],
+    out: Annotated[Path | None, typer.Option(help="The .npz to write; by default DATASET-NAME.npz here.")] = None,
+    weights: Annotated[str, typer.Option(help="pretrained, random, or the path of a .safetensors file.")] = "pretrained",
+    download: Annotated[bool, typer.Option("--download", help="Fetch weights and data that aren't on this disk.")] = False,
+    device: Annotated[str, typer.Option(help="cpu, cuda, …")] = "cpu",
+    batch: Annotated[int, typer.Option(min=1, help="Images at once.")] = 256,
+    data: Data = None,
+) -> None:
+    """Writes the features of a pretrained model to a file, which joins a run by --dataset features:FILE."""
+    from benchmark.embed import embed as write_features
+    from benchmark.store import cache_root, data_folder
+
+    place = out or Path(f"{dataset}-{backbone.partition(':')[2].replace('/', '_')}.npz")
+    options: dict[str, Any] = {"weights": weights, "download": download, "device": device, "batch": batch}
+    n, d = write_features(backbone, dataset, place, cache=cache_root(), data=data_folder(data), **options)
+    print(f"wrote {place}: {n:,} × {d}\nnext: uv run run_all.py run --suite vectors --dataset features:{place}")
 
 
 @app.command()

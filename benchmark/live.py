@@ -15,6 +15,7 @@ from benchmark.plan import Cell
 from benchmark.runner import Outcome
 
 SHOWN = ("acc", "nmi", "knn")
+WITHOUT_LABELS = ("silhouette", "effective_rank")
 
 
 def duration(seconds: float) -> str:
@@ -30,7 +31,9 @@ def line(outcome: Outcome) -> str:
     name = f"{record['dataset']:<18} {record['method']:<20} seed {record['seed']}"
     if record["state"] != "ok":
         return f"{name}  {record['state'].replace('_', ' ')}: {record['reason']}"
-    scores = "  ".join(f"{key} {record['scores'][key]:.3f}" for key in SHOWN if record["scores"].get(key) is not None)
+    known = {key: value for key, value in record["scores"].items() if value is not None}
+    shown = SHOWN if "acc" in known else WITHOUT_LABELS
+    scores = "  ".join(f"{key} {known[key]:.3f}" for key in shown if key in known)
     return f"{name}  {scores:<32} {record['cost']['wall_seconds']:6.1f} s" + ("" if outcome.trained else "  (scored only)")
 
 

@@ -144,10 +144,13 @@ def details(board: Board, suite: Suite, dataset: str) -> str:
         return ""
     heads = ["", *DETAILS.values(), "chance", "oracle gap", "told", "seeds", "core-seconds", "MiB"]
     card = datasets.card(dataset)
-    tuners = [name for name in methods.names() if dataset in methods.card(name).tuned_on and not is_bound(name)]
+    root = datasets.root(dataset)
+    tuners = [name for name in methods.names() if root in methods.card(name).tuned_on and not is_bound(name)]
     role = "development: settings may be tuned on it" if card.development else "untouched: no card names it"
     role = f"not untouched: settings of {', '.join(tuners)} were chosen on it" if tuners and not card.development else role
-    intro = f"{card.title}: n = {card.n:,}, {card.classes} classes; {role}.\n\n"
+    best = f"; no rule exceeds an accuracy of {100 * card.bayes_acc:.1f} (Bayes)" if card.bayes_acc is not None else ""
+    model = f"; features of {card.pretrained}, pretrained" if card.pretrained else ""
+    intro = f"{card.title}: n = {card.n:,}, {card.classes} classes{best}{model}; {role}.\n\n"
     return f"#### {dataset}\n\n{intro}" + tabulate(body, headers=heads, tablefmt="github", disable_numparse=True) + "\n"
 
 

@@ -121,8 +121,9 @@ def measured(results: Any, keys: Collection[str]) -> str:
     from benchmark.report.tables import groups, runs
 
     every = groups(runs(results, keys))
-    shown = [name for name in (*DETAILS, "silhouette") if any(group.values(name) for group in every.values())]
-    shown = [name for name in shown if name != "silhouette" or "acc" not in shown]
+    shown = [name for name in DETAILS if any(group.values(name) for group in every.values())]
+    if any(group.mean("acc") is None and group.values("silhouette") for group in every.values()):
+        shown.append("silhouette")
     rows = [
         [key[0], key[1], f"{key[3]} {key[4]} {key[2]}", *[score(group, name) for name in shown]] for key, group in every.items()
     ]
