@@ -20,9 +20,9 @@ import datasets
 import methods
 import metrics
 from benchmark.executors.client import Exit, ForkServer, Limits, clean_environment
+from benchmark.fingerprint import SCORE_VERSION, digest
 from benchmark.ground.errors import MissingData, UserError
 from benchmark.ground.files import load_array, remove, replacing, scratch_name, sha256
-from benchmark.fingerprint import SCORE_VERSION, digest
 from benchmark.plan import Cell
 from benchmark.provenance import environment, metric_source, revision, score_fingerprints, snapshot_code, versions
 from benchmark.schema import SCHEMA

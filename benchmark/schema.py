@@ -17,7 +17,7 @@ from benchmark.ground.errors import UserError
 SCHEMA = 1
 STATES = ("ok", "failed", "timeout", "out_of_memory", "diverged", "not_applicable", "missing")
 UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
-_SLUG = re.compile(r"[a-z0-9][a-z0-9_.-]{0,79}")
+_SLUG = re.compile(r"[a-z0-9][a-z0-9_.@-]{0,79}")
 _WORD = re.compile(r"[\w .:+-]{0,80}")
 _FINGERPRINT = re.compile(r"[\w-]{0,80}")
 _BIG = 2**53

@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PROTOCOL = "v1"
 OUTPUTS_CAP_GIB = 20.0
 MAX_PACKED = 1 << 30  # bytes of assignments when unpacked
-_SLUG = re.compile(r"[a-z0-9][a-z0-9_.-]{0,79}")
+_SLUG = re.compile(r"[a-z0-9][a-z0-9_.@-]{0,79}")
 
 
 def cache_root() -> Path:
@@ -126,7 +126,7 @@ def slug(text: str, what: str) -> str:
     """The text, if it can be part of a path on every system; else UserError."""
     if not _SLUG.fullmatch(text) or ".." in text:
         raise UserError(
-            f"{what} {text!r} can't be a name; allowed: a-z, 0-9, '_', '-', '.', at most 80, starting with a-z or 0-9"
+            f"{what} {text!r} can't be a name; allowed: a-z, 0-9, '_', '-', '.', '@', at most 80, starting with a-z or 0-9"
         )
     return text
 

@@ -65,10 +65,12 @@ def read_any(path: Path) -> tuple[Raw, dict[str, list[str]]]:
 @contextmanager
 def opened(path: Path) -> Iterator[Mapping[str, np.ndarray]]:
     """The arrays of an archive by name, each read when asked for; pickled objects are refused."""
-    with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
+    with path.open("rb") as stream:
+        archive = np.load(stream, allow_pickle=False)
         if not isinstance(archive, np.lib.npyio.NpzFile):
             raise ValueError("it is a single array, no .npz archive")
-        yield archive
+        with archive:
+            yield archive
 
 
 def _raw(archive: Mapping[str, np.ndarray]) -> Raw:
