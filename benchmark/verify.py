@@ -323,7 +323,8 @@ def prepared(store: Cache, name: str) -> tuple[np.ndarray, np.ndarray | None, np
         index = json.loads((store.labels / "index" / f"{name}.json").read_text(encoding="utf-8"))
         if index["sha_labels"] != datasets.card(name).labels_id:
             return None
-        return load_all(store.labels / index["labels"], store.inputs / index["inputs"], fold_seed(name))
+        truth, split, fold = load_all(store.labels / index["labels"], store.inputs / index["inputs"], fold_seed(name))
+        return None if truth is None or fold is None else (truth, split, fold)
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
