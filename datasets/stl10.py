@@ -40,7 +40,7 @@ _URL = "https://ai.stanford.edu/~acoates/stl10/stl10_binary.tar.gz"
 def load(source: Source) -> Raw:
     """The 5,000 train images, then the 8,000 test images, in their files' order."""
     *paths, archive = card.files
-    found = bodies(source, card.files, paths, archive, _URL)
+    found = list(bodies(source, card.files, paths, archive, _URL))
     parts = []
     for (path, images), (_, labels) in (found[:2], found[2:]):
         with source.reading(path):

@@ -28,8 +28,7 @@ def load(source: Source, files: Mapping[str, str], url: str, *, labels: str = "l
     for path, data in bodies(source, files, batches, archive, url):
         with source.reading(path):
             parts.append(unpickle(data, labels))
-    *train, test = parts
-    return joined([(np.concatenate([x for x, _ in train]), np.concatenate([y for _, y in train])), test])
+    return joined(parts)
 
 
 def unpickle(data: bytes, labels: str) -> tuple[np.ndarray, np.ndarray]:

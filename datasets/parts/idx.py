@@ -52,7 +52,7 @@ def load(source: Source, files: Mapping[str, str], url: str, folder: str, parts:
         if len(x) != len(y):
             raise source.damaged(Path(folder), f"the {part} part has {len(x)} images and {len(y)} labels")
         pairs.append((x[:, None], y))
-    return joined(pairs)
+    return joined(pairs, split=len(parts) == 2)
 
 
 def _array(source: Source, files: Mapping[str, str], url: str, path: str, ndim: int) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""A train and a test part as one dataset."""
+"""The pieces of a dataset as one."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import numpy as np
 from datasets.base import Raw
 
 
-def joined(parts: Sequence[tuple[np.ndarray, np.ndarray]]) -> Raw:
-    """One part (images [n, c, h, w], labels [n]) without a split, or two, train first, with the split that they make."""
-    sizes = [len(labels) for _, labels in parts]
-    split = np.repeat(np.arange(2, dtype=np.int8), sizes) if len(parts) == 2 else None
-    labels = np.concatenate([labels for _, labels in parts])
-    return Raw(np.concatenate([images for images, _ in parts]), labels.astype(np.int64), split)
+def joined(pieces: Sequence[tuple[np.ndarray, np.ndarray]], *, split: bool = True) -> Raw:
+    """Pieces (images [n, c, h, w], labels [n]) in their order; the last is the test part, unless there is no split."""
+    sizes = [len(labels) for _, labels in pieces]
+    parts = np.repeat(np.arange(2, dtype=np.int8), [sum(sizes[:-1]), sizes[-1]]) if split else None
+    labels = np.concatenate([labels for _, labels in pieces])
+    return Raw(np.concatenate([images for images, _ in pieces]), labels.astype(np.int64), parts)

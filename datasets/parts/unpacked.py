@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import tarfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,21 +12,25 @@ if TYPE_CHECKING:
     from datasets.source import Source
 
 
-def bodies(source: Source, files: Mapping[str, str], paths: Sequence[str], archive: str, url: str) -> list[tuple[Path, bytes]]:
-    """Of each path (where it lies, its bytes), checksums verified; unpacked where all of them are, else from the archive.
+def bodies(
+    source: Source, files: Mapping[str, str], paths: Sequence[str], archive: str, url: str
+) -> Iterator[tuple[Path, bytes]]:
+    """Of each path in turn (where it lies, its bytes), checksums verified; unpacked where all of them are, else from the archive.
 
     files: checksum by path, of the paths and of the archive, whose members have the same paths.
     """
     there = [source.has(path) for path in paths]
     if all(there):
-        return [(found, _read(source, found)) for found in [source.find(path, checksum=files[path]) for path in paths]]
+        for found in [source.find(path, checksum=files[path]) for path in paths]:
+            yield found, _read(source, found)
+        return
     if any(there) and not source.has(archive) and not source.download:
         absent = paths[there.index(False)]
         source.find(absent, checksum=files[absent], urls=[url])  # raises, since it is absent
     found = source.find(archive, checksum=files[archive], urls=[url])
     with source.reading(found):
         members = _members(found, {path: files[path] for path in paths})
-    return [(found, members[path]) for path in paths]
+    yield from ((found, members[path]) for path in paths)
 
 
 def _read(source: Source, path: Path) -> bytes:
