@@ -176,6 +176,8 @@ def leaderboard(board: Board) -> str:
     parts = [INTRO]
     for name in suites():
         suite = load_suite(name)
+        if not board.shown(suite):
+            continue
         parts.append(f"## {suite.title}\n\nSuite `{name}`: {suite.track} track, budget `{suite.budget}`.\n")
         parts.append(overview(board, suite))
         parts += [text for dataset in suite.datasets if (text := details(board, suite, dataset))]
