@@ -546,6 +546,7 @@ def test_every_address() -> None:
         ("20newsgroups", ["20newsgroups.jsonl.xz"], "yes"),
         ("bbc-news", ["bbc-fulltext.zip"], "yes"),
         ("bbc-news", ["20newsgroups.jsonl.xz"], "no: data get bbc-news"),
+        ("mnist-2d", [], "no: bring mnist-2d.npz"),
         ("usps", ["usps/zip.train.gz"], "no: data get usps"),
     ],
 )

@@ -74,7 +74,7 @@ def here(name: str, data: Path | None = None) -> str:
     unpacked = bool(others) and all(any(map(source.has, {path, f"{path}.gz"} & set(card.files))) for path in others)
     if unpacked or any(map(source.has, [*own, *archives])):
         return "yes"
-    return f"no: bring {own[0]}" if list(card.files) == own else f"no: data get {name}"
+    return f"no: bring {own[0]}" if list(card.files) == own[:1] else f"no: data get {name}"
 
 
 def card_text(name: str) -> str:
