@@ -153,7 +153,9 @@ def run(
     jobs: Jobs = None,
     threads: Annotated[int, typer.Option(min=1, help="Threads a cell; part of how bytes come out.")] = 1,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, …")] = "cpu",
-    executor: Annotated[str, typer.Option(help="Where cells run.")] = "local",
+    executor: Annotated[str, typer.Option(help="Where cells run: local, or dask for many machines.")] = "local",
+    scheduler: Annotated[str | None, typer.Option(help="dask: a running scheduler, tcp://HOST:PORT.")] = None,
+    cluster: Annotated[Path | None, typer.Option(help="dask: a TOML file that says how a queue starts workers.")] = None,
     data: Data = None,
     results: Annotated[
         Path | None,
@@ -167,14 +169,13 @@ def run(
     from benchmark.report.text import measured
     from benchmark.store import Results
 
-    if executor != "local":
-        raise unknown("executor", executor, ["local"])
+    place_of_work = _executor(executor, scheduler, cluster, jobs)
     _plug_in(plugin)
     choice = Choice(suite, _split(methods), _split(datasets), seeds, budget, track, variant, device, _changes(settings), k, size)
     own = Results.local() if choice.outside else Results.committed()
     place = Results(results.resolve()) if results else own
     cells = choice.cells()
-    failed = _train(cells, place, jobs=jobs, data=data, anew=accept, threads=threads, dry_run=dry_run)
+    failed = _train(cells, place, jobs=jobs, data=data, anew=accept, threads=threads, dry_run=dry_run, executor=place_of_work)
     if not dry_run and choice.outside:
         print(f"\n{measured(place, {cell.key for cell in cells})}\n\nrecords: {place.root}")
     elif not dry_run and results is None:
@@ -183,8 +184,31 @@ def run(
     raise typer.Exit(_report_failures(failed))
 
 
+def _executor(name: str, scheduler: str | None, cluster: Path | None, jobs: int | None) -> Any:
+    """Where cells run; None for this machine."""
+    if name not in ("local", "dask"):
+        raise unknown("executor", name, ["local", "dask"])
+    if name == "local":
+        if scheduler or cluster:
+            raise UserError("--scheduler and --cluster are for --executor dask; add it, or leave them out")
+        return None
+    if scheduler and cluster:
+        raise UserError("--scheduler joins a running cluster, --cluster starts one; give one of them")
+    from benchmark.executors.cluster import Cluster
+
+    return Cluster(scheduler, cluster, jobs)
+
+
 def _train(
-    cells: list[Any], place: Any, *, jobs: int | None, data: Path | None, anew: bool, threads: int = 1, dry_run: bool = False
+    cells: list[Any],
+    place: Any,
+    *,
+    jobs: int | None,
+    data: Path | None,
+    anew: bool,
+    threads: int = 1,
+    dry_run: bool = False,
+    executor: Any = None,
 ) -> list[Any]:
     """Says what will be trained and what it cost before, trains it; returns the outcomes that did not end well."""
     from rich.console import Console
@@ -210,7 +234,7 @@ def _train(
     settings = Settings(place, cache, data=data_folder(data), threads=threads, jobs=jobs, fresh=anew)
     console = Console(soft_wrap=True)
     with Watch(console, total=len(todo.train), jobs=jobs, expected=expected) as watch:
-        outcomes = execute(todo, settings, watcher=watch, expected=expected)
+        outcomes = execute(todo, settings, watcher=watch, expected=expected, executor=executor)
         return [outcome for outcome in outcomes if outcome.record["state"] not in ("ok", "not_applicable")]
 
 

@@ -45,6 +45,7 @@ class Watch:
         self.progress: Mapping[str, tuple[int, int]] = {}
         self._running: dict[str, float] = {}
         self._done = self._failed = 0
+        self._waiting = False
         self._spent: dict[str, float] = {}
         self._bar = Progress(
             TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=console
@@ -78,6 +79,9 @@ class Watch:
 
     def tick(self) -> None:
         """Redraws the live table."""
+        if not (self.jobs or self._waiting or self._live):
+            self.console.print("no worker is there yet; waiting for one", highlight=False)
+        self._waiting = not self.jobs
         if self._live:
             self._live.update(self._view())
 
@@ -86,9 +90,9 @@ class Watch:
         known = sum(self.expected.values())
         past = sum(self.expected.get(key, 0.0) for key in self._spent)
         if known > 0 and past > 0:
-            return (known - past) * sum(self._spent.values()) / past / self.jobs
+            return (known - past) * sum(self._spent.values()) / past / max(1, self.jobs)
         if self._done:
-            return (self.total - self._done) * sum(self._spent.values()) / self._done / self.jobs
+            return (self.total - self._done) * sum(self._spent.values()) / self._done / max(1, self.jobs)
         return None
 
     def _view(self) -> Group:
@@ -102,5 +106,6 @@ class Watch:
             table.add_row(f"{dataset} · {method}", rest.rsplit("-s", 1)[1], epoch, duration(time.monotonic() - began))
         left = self.left()
         bad = f", {self._failed} failed" if self._failed else ""
-        self._bar.update(self._task, description=f"cells{bad}" + (f", about {duration(left)} left" if left is not None else ""))
+        hope = ", waiting for workers" if self._waiting else f", about {duration(left)} left" if left is not None else ""
+        self._bar.update(self._task, description=f"cells{bad}{hope}")
         return Group(table, self._bar)
