@@ -1,7 +1,7 @@
 """Runs on clusters of this machine, disturbed in every way a cluster is, and what became of each, as a small table.
 
     python tests/cluster_drill.py            # some minutes
-    python tests/cluster_drill.py --only ctrl-c
+    python tests/cluster_drill.py --only "worker killed"
 
 After each disturbance the next run finishes: every cell has one record, equal to that of an undisturbed local run but for cost
 and date, nothing is half-written, and no process is left.
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import json
 import os
 import shutil
 import signal
@@ -52,8 +53,9 @@ class Ground(Place):
         command += ["--plugin", str(HOSTILE / f"{SLOW}.py"), "--set", f"{SLOW}.seconds={self.seconds}", *executor]
         self.folder.mkdir(parents=True, exist_ok=True)
         with (self.folder / "log.txt").open("wb") as log:
+            env = environment(self.folder / "cache")
             return subprocess.Popen(
-                command, env=environment(self.folder / "cache"), cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                command, env=env, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
 
     def end(self, run: subprocess.Popen[bytes]) -> int:
@@ -68,10 +70,10 @@ class Ground(Place):
             raise Broken(f"left half-written: {parts}")
         return self.records()
 
-    def job(self) -> psutil.Process:
+    def job(self, run: subprocess.Popen[bytes]) -> psutil.Process:
         """The process of the slow cell, once it is at work: it has a child that sleeps."""
         end = time.monotonic() + PATIENCE_SECONDS
-        while time.monotonic() < end:
+        while time.monotonic() < end and run.poll() is None:
             for process in psutil.process_iter():
                 with contextlib.suppress(psutil.Error):
                     if process.name() == "sleep" and str(self.folder) in process.cwd():
@@ -116,8 +118,6 @@ class Dask:
             time.sleep(0.1)
         for _ in range(self.workers):
             self._start("dask_worker", "--scheduler-file", str(address), "--nthreads", "1", "--no-dashboard", *more)
-        import json
-
         return str(json.loads(address.read_text())["address"])
 
     def _start(self, module: str, *words: str) -> None:
@@ -165,7 +165,7 @@ def worker_of(job: psutil.Process) -> psutil.Process:
 
 def finished(ground: Ground, code: int, wanted: dict[str, dict]) -> None:
     """Checks a run that should have ended well."""
-    if code != 0:
+    if code != 0 or "Traceback" in ground.log:
         raise Broken(f"the run ended with {code}:\n{ground.log[-3000:]}")
     same(ground.whole(), wanted)
 
@@ -188,7 +188,7 @@ def queue(ground: Ground, wanted: dict[str, dict]) -> str:
 def killed_worker(ground: Ground, wanted: dict[str, dict]) -> str:
     """A worker is killed in the middle of a cell."""
     run = ground.begin("--executor", "dask", "--jobs", "2")
-    worker_of(ground.job()).kill()
+    worker_of(ground.job(run)).kill()
     finished(ground, ground.end(run), wanted)
     return "its cell ran again; records equal the local run's"
 
@@ -196,12 +196,14 @@ def killed_worker(ground: Ground, wanted: dict[str, dict]) -> str:
 def killed_always(ground: Ground, wanted: dict[str, dict]) -> str:
     """Each worker that takes a certain cell is killed in it."""
     run, kills = ground.begin("--executor", "dask", "--jobs", "2"), 0
-    while run.poll() is None and kills < 10:
-        with contextlib.suppress(Broken):
-            job = ground.job()
-            worker_of(job).kill()
-            kills += 1
-            psutil.wait_procs([job], timeout=10)
+    while kills < 10:
+        try:
+            job = ground.job(run)
+        except Broken:
+            break
+        worker_of(job).kill()
+        kills += 1
+        psutil.wait_procs([job], timeout=10)
     if ground.end(run) != 1:
         raise Broken(f"not exit code 1:\n{ground.log[-3000:]}")
     records = ground.records()
@@ -216,7 +218,7 @@ def killed_scheduler(ground: Ground, wanted: dict[str, dict]) -> str:
     """The scheduler is killed in the middle of a cell, and started again."""
     with dask(ground.folder / "dask") as (cluster, address):
         run = ground.begin("--executor", "dask", "--scheduler", address)
-        ground.job()
+        ground.job(run)
         cluster.kill_scheduler()
         code = ground.end(run)
         if code != 2 or "the scheduler is gone" not in ground.log:
@@ -227,13 +229,28 @@ def killed_scheduler(ground: Ground, wanted: dict[str, dict]) -> str:
     return "a clear error; the next run finished"
 
 
+def ctrl_c_here(ground: Ground, wanted: dict[str, dict]) -> str:
+    """Ctrl-C at a terminal, which reaches the run's own workers too."""
+    run = ground.begin("--executor", "dask", "--jobs", "2")
+    job, began = ground.job(run), time.monotonic()
+    os.killpg(run.pid, signal.SIGINT)
+    code = ground.end(run)
+    if code != 130 or "Traceback" in ground.log:
+        raise Broken(f"Ctrl-C ended the run with {code}:\n{ground.log[-3000:]}")
+    psutil.wait_procs([job], timeout=10)
+    took = time.monotonic() - began
+    ground.empty()
+    finished(ground, ground.end(ground.begin()), wanted)
+    return f"stopped cleanly after {took:.0f} s; the next run finished"
+
+
 def ctrl_c(ground: Ground, wanted: dict[str, dict]) -> str:
     """Ctrl-C in the middle of a remote cell, then a killed submitter; the same workers serve the next run."""
     with dask(ground.folder / "dask") as (_, address):
         said = []
         for number in (signal.SIGINT, signal.SIGKILL):
             run = ground.begin("--executor", "dask", "--scheduler", address)
-            job = ground.job()
+            job = ground.job(run)
             began = time.monotonic()
             run.send_signal(number)
             psutil.wait_procs([job], timeout=60)
@@ -280,7 +297,8 @@ DRILLS: dict[str, Callable[[Ground, dict[str, dict]], str]] = {
     "worker killed": killed_worker,
     "worker killed always": killed_always,
     "scheduler killed": killed_scheduler,
-    "ctrl-c": ctrl_c,
+    "ctrl-c, own workers": ctrl_c_here,
+    "ctrl-c, cluster": ctrl_c,
 }
 
 

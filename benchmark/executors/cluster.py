@@ -6,6 +6,9 @@ This side plans, orders and writes records; workers fit and score. docs/cluster.
 from __future__ import annotations
 
 import contextlib
+import importlib
+import inspect
+import re
 import shlex
 import sys
 import time
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
 
 RETRIES = 2  # of a cell whose worker died or could not do its work; a method's own failure is a record, never retried
 SLOT_SECONDS = 1.0
+DEAF = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"  # a terminal's Ctrl-C is this side's to handle
 QUEUES = {
     "slurm": "dask_jobqueue.SLURMCluster",
     "pbs": "dask_jobqueue.PBSCluster",
@@ -66,8 +70,10 @@ class Cluster:
         """Runs cells and yields their outcomes; the records of those in `kept` stay. code: the address the plan was made for."""
         settings.cache.tidy()
         settings.results.tidy()
-        gpu = any(cell.device.startswith("cuda") for cell in cells)
-        with self._client(gpu) as client, _Crew.of(client, cells, settings, code, kept, gpu=gpu, most=self.jobs) as crew:
+        with (
+            self._client(on_gpu(cells)) as client,
+            _Crew(client, cells, settings, code=code, kept=kept, most=self.jobs) as crew,
+        ):
             watcher.progress = crew.progress
             yield from in_order(cells, crew, watcher=watcher, cost=cost)
 
@@ -82,12 +88,13 @@ class Cluster:
         chosen = {"distributed.scheduler.allowed-failures": RETRIES, "distributed.admin.large-graph-warning-threshold": "1GB"}
         with dask.config.set(chosen), ExitStack() as stack:
             if self.scheduler:
+                if not re.fullmatch(r"(tcp|tls|ws|wss)://\S+:\d+", self.scheduler):
+                    raise UserError(f"--scheduler {self.scheduler!r} is no address; allowed: tcp://HOST:PORT (or tls, ws, wss)")
                 try:
                     client = distributed.Client(self.scheduler, timeout="20s", set_as_default=False)
-                except (OSError, ValueError) as error:
+                except OSError as error:
                     raise UserError(
-                        f"no scheduler answers at {self.scheduler!r} ({error}); start one with `dask scheduler`, "
-                        "and give its address as tcp://HOST:PORT"
+                        f"no scheduler answers at {self.scheduler!r} ({error}); start one: dask scheduler (it says its address)"
                     ) from None
                 stack.enter_context(client)
                 client.run_on_scheduler(_allow_failures(RETRIES))
@@ -111,13 +118,17 @@ class Cluster:
             memory_limit=0,  # each cell's child has a limit of its own
             dashboard_address=None,
             resources={"GPU": 1} if gpu else {},
+            preload=[DEAF],
         )
+
+
+def on_gpu(cells: Sequence[Cell]) -> bool:
+    """Whether cells want a GPU each."""
+    return any(cell.device.startswith("cuda") for cell in cells)
 
 
 def started_by(path: Path) -> Any:
     """The cluster that a TOML file describes: `kind`, and the keyword arguments of that class of dask-jobqueue."""
-    import importlib
-
     try:
         chosen = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -132,7 +143,9 @@ def started_by(path: Path) -> Any:
         raise UserError(f"a cluster file needs the package {error.name}; install it: uv sync --extra cluster") from None
     # A job starts with an environment of the queue's making; the code it imports is this checkout's.
     chosen["python"] = f"env PYTHONPATH={shlex.quote(str(ROOT))} {chosen.get('python', shlex.quote(sys.executable))}"
+    of_jobs = {name: value for name, value in chosen.items() if name not in inspect.signature(made.__mro__[1]).parameters}
     try:
+        made.job_cls("tcp://HOST:PORT", name="check", **of_jobs)  # a job is checked first: half a cluster complains as it goes
         return made(**chosen)
     except (TypeError, ValueError) as error:
         raise UserError(f"{path}: {error}; allowed are the keyword arguments of {QUEUES[kind]}") from None
@@ -155,68 +168,52 @@ def _count_slots(gpu: bool) -> Callable[..., int]:
 
 
 class _Crew:
-    """The workers of a cluster, for one run."""
+    """The workers of a cluster, for one run. Leaving its block ends its cells, on whatever machine they are."""
 
     def __init__(
-        self, client: Client, settings: Settings, code: str, kept: Collection[str], wanted: Collection[str], gpu: bool
+        self, client: Client, cells: Sequence[Cell], settings: Settings, *, code: str, kept: Collection[str], most: int | None
     ) -> None:
         from benchmark.executors import remote
 
-        self.client, self.settings, self.code, self.kept, self.wanted, self.gpu = client, settings, code, kept, wanted, gpu
+        self.client, self.settings, self.code, self.kept, self.most = client, settings, code, kept, most
         self.remote, self.clerk, self.run = remote, Clerk(settings), uuid.uuid4().hex
-        self.plugins: dict[str, bytes] = {}
-        self.most: int | None = None
+        self.gpu = on_gpu(cells)
+        self.wanted = {part.key for cell in cells if not cell.not_applicable for part in cell.parts.values()}
+        entries = [methods.entry(name) for name in {cell.method for cell in cells}]
+        self.plugins = {entry.path.name: entry.path.read_bytes() for entry in entries if entry.family == "plugin"}
         self.progress: dict[str, tuple[int, int]] = {}
-        self.order: Any = None
-        self.pool = client.get_executor(pure=False, retries=RETRIES, resources={"GPU": 1} if gpu else None)
+        self.pool = client.get_executor(pure=False, retries=RETRIES, resources={"GPU": 1} if self.gpu else None)
+        self._order: Any = None  # made when the first workers are there
         self._slots, self._asked = 0, 0.0
 
-    @classmethod
-    @contextmanager
-    def of(
-        cls,
-        client: Client,
-        cells: Sequence[Cell],
-        settings: Settings,
-        code: str,
-        kept: Collection[str],
-        *,
-        gpu: bool,
-        most: int | None,
-    ) -> Iterator[_Crew]:
-        """A crew whose cells end with the block, on whatever machine they are."""
-        wanted = {part.key for cell in cells if not cell.not_applicable for part in cell.parts.values()}
-        crew = cls(client, settings, code, kept, wanted, gpu)
-        crew.most = most
-        paths = {methods.entry(cell.method).path for cell in cells if methods.entry(cell.method).family == "plugin"}
-        crew.plugins = {path.name: path.read_bytes() for path in paths}
-        token = crew.remote.token(settings.cache, crew.run)
+    def __enter__(self) -> _Crew:
+        token = self.remote.token(self.settings.cache, self.run)
         token.parent.mkdir(parents=True, exist_ok=True)
         token.touch()
-        client.subscribe_topic(crew.run, crew._hear)
-        try:
-            yield crew
-        finally:
-            remove(token)
-            with contextlib.suppress(Exception):
-                crew.pool.shutdown(wait=False)
-                if client.status == "running":
-                    client.run(crew.remote.close, crew.run, on_error="ignore")
+        self.client.subscribe_topic(self.run, self._hear)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        remove(self.remote.token(self.settings.cache, self.run))
+        with contextlib.suppress(Exception):  # where the scheduler is gone, there is nobody to tell
+            self.pool.shutdown(wait=False)
+            if self.client.status == "running":
+                self.client.run(self.remote.close, self.run, on_error="ignore")
 
     def slots(self) -> int:
         """The cluster's threads (GPUs where cells want one), at most as many as jobs were asked for."""
         if time.monotonic() - self._asked > SLOT_SECONDS:
             self._slots = self._ask(lambda: self.client.run_on_scheduler(_count_slots(self.gpu)))
             self._asked = time.monotonic()
-        if self._slots and self.order is None:
+        if self._slots and self._order is None:
             self._muster()
         return self._slots if self.most is None else min(self._slots, self.most)
 
     def submit(self, cell: Cell) -> Future[Any]:
         """Sends a cell, and with it what it stands on where the cache is not shared."""
-        files = {} if self.order.shared else self.remote.carried(self.settings.cache, cell)
-        send = cell.key in self.wanted and not self.order.shared
-        future: Future[Any] = self.pool.submit(self.remote.measure, self.order, cell, files, send)
+        files = {} if self._order.shared else self.remote.carried(self.settings.cache, cell)
+        send = cell.key in self.wanted and not self._order.shared
+        future: Future[Any] = self.pool.submit(self.remote.measure, self._order, cell, files, send)
         return future
 
     def outcome(self, cell: Cell, future: Future[Any]) -> Outcome:
@@ -226,9 +223,9 @@ class _Crew:
             answer = future.result()
         except CancelledError:
             raise self._gone() from None
-        except (self.remote.Unfit, ImportError) as error:
-            raise UserError(_said(error)) from None
         except Exception as error:
+            if unfit := self._unfit(error):
+                raise unfit from None
             outcome = Outcome(cell, self.clerk.record(cell, "failed", _said(error)), False)
             assignments = None
         else:
@@ -243,9 +240,9 @@ class _Crew:
         """Looks at the workers that are there: all run this code, and all see this cache or none needs to."""
         try:
             seen = self._ask(lambda: self.client.run(self.remote.look, self.settings.cache, self.run, self.code))
-        except (self.remote.Unfit, ImportError) as error:
-            raise UserError(_said(error)) from None
-        self.order = self.remote.Order(self.run, self.code, self.settings, all(seen.values()), self.plugins)
+        except Exception as error:
+            raise self._unfit(error) or error from None
+        self._order = self.remote.Order(self.run, self.code, self.settings, all(seen.values()), self.plugins)
 
     def _ask(self, question: Callable[[], Any]) -> Any:
         if self.client.status != "running":
@@ -258,18 +255,24 @@ class _Crew:
     def _gone(self) -> UserError:
         return UserError("the scheduler is gone; cells that ended have their records: start the cluster again, then run again")
 
-    def _hear(self, event: tuple[float, Mapping[str, Sequence[int]]]) -> None:
-        for key, (done, total) in event[1].items():
+    def _unfit(self, error: Exception) -> UserError | None:
+        """What is wrong with the cluster, where that is what the error says."""
+        if isinstance(error, self.remote.Unfit):
+            return UserError(str(error))
+        if "No module named" in str(error):
+            return UserError(f"a worker says: {error}; start workers in the same environment with PYTHONPATH={ROOT}")
+        return None
+
+    def _hear(self, event: tuple[float, Mapping[str, Any]]) -> None:
+        """Progress of cells, as a worker tells it."""
+        for key, (done, total) in event[1]["progress"].items():
             self.progress[key] = (done, total)
 
 
-def _said(error: BaseException) -> str:
-    """An error of the cluster in words."""
+def _said(error: Exception) -> str:
+    """Why no worker could see a cell to its end."""
     from distributed import KilledWorker
 
     if isinstance(error, KilledWorker):
         return f"its worker died {error.allowed_failures + 1} times, last {error.last_worker.address}"
-    if isinstance(error, ImportError):
-        return f"a worker can't import {error.name}; start workers in the same environment with PYTHONPATH={ROOT}"
-    words = f"{type(error).__name__}: {' '.join(str(error).split())}"[:500]
-    return str(error) if type(error).__name__ == "Unfit" else f"the worker could not run it: {words}"
+    return f"the worker could not run it: {type(error).__name__}: {' '.join(str(error).split())}"[:500]

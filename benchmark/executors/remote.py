@@ -21,7 +21,6 @@ import psutil
 from distributed import Worker, get_worker
 
 import methods
-from benchmark.executors.client import Stopped
 from benchmark.ground.files import remove, replacing, scratch_name, sha256
 from benchmark.plan import Cell, with_parts
 from benchmark.provenance import code_address
@@ -188,7 +187,7 @@ class Host:
                 while not self.closing.wait(LOOK_SECONDS) and self._wanted():
                     now = dict(bench.progress)
                     if now != said:
-                        self.worker.log_event(self.order.run, {key: list(value) for key, value in now.items()})
+                        self.worker.log_event(self.order.run, {"progress": {key: list(value) for key, value in now.items()}})
                         said = now
                 self.closing.set()
         except BaseException as error:
@@ -231,6 +230,3 @@ class Host:
         if not limit:
             return self.order.settings.jobs
         return max(1, round(psutil.virtual_memory().total / limit)) * self.worker.state.nthreads
-
-
-__all__ = ["Answer", "Order", "Stopped", "Unfit", "carried", "close", "look", "measure", "put", "token"]
