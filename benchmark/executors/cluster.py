@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import datasets
 import methods
 from benchmark.executors.local import default_jobs
 from benchmark.executors.order import Watcher, in_order
@@ -29,6 +30,7 @@ from benchmark.ground.files import remove
 from benchmark.plan import Cell
 from benchmark.runner import Clerk, Outcome, Settings
 from benchmark.store import ROOT
+from datasets import outside
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -181,10 +183,20 @@ class _Crew:
         self.wanted = {part.key for cell in cells if not cell.not_applicable for part in cell.parts.values()}
         entries = [methods.entry(name) for name in {cell.method for cell in cells}]
         self.plugins = {entry.path.name: entry.path.read_bytes() for entry in entries if entry.family == "plugin"}
+        self.own = self._own_data({cell.dataset for cell in cells})
         self.progress: dict[str, tuple[int, int]] = {}
         self.pool = client.get_executor(pure=False, retries=RETRIES, resources={"GPU": 1} if self.gpu else None)
         self._order: Any = None  # made when the first workers are there
         self._slots, self._asked = 0, 0.0
+
+    def _own_data(self, names: Collection[str]) -> dict[str, Any]:
+        """The cards of a user's own data, which are prepared into the cache, since only this side can read them."""
+        from datasets.prepare import prepare
+
+        own = [name for name in names if datasets.entry(name).family == "outside"]
+        for name in own:
+            prepare(name, cache=self.settings.cache.root, data=self.settings.data)
+        return {name: outside.facts(datasets.card(name)) for name in own}
 
     def __enter__(self) -> _Crew:
         token = self.remote.token(self.settings.cache, self.run)
@@ -242,7 +254,7 @@ class _Crew:
             seen = self._ask(lambda: self.client.run(self.remote.look, self.settings.cache, self.run, self.code))
         except Exception as error:
             raise self._unfit(error) or error from None
-        self._order = self.remote.Order(self.run, self.code, self.settings, all(seen.values()), self.plugins)
+        self._order = self.remote.Order(self.run, self.code, self.settings, all(seen.values()), self.plugins, self.own)
 
     def _ask(self, question: Callable[[], Any]) -> Any:
         if self.client.status != "running":

@@ -20,6 +20,7 @@ import numpy as np
 import psutil
 from distributed import Worker, get_worker
 
+import datasets
 import methods
 from benchmark.ground.files import remove, replacing, scratch_name, sha256
 from benchmark.plan import Cell, with_parts
@@ -42,7 +43,7 @@ class Order:
     """What a worker is told of a run, with each cell.
 
     run: its id, and the name of a file in the submitting side's cache. code: the address of its code. shared: whether all
-    workers see its cache. plugins: methods from outside the repository, file name -> source.
+    workers see its cache. plugins: methods from outside the repository, file name -> source. own: cards of a user's own data.
     """
 
     run: str
@@ -50,6 +51,7 @@ class Order:
     settings: Settings
     shared: bool
     plugins: Mapping[str, bytes]
+    own: Mapping[str, dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -221,6 +223,8 @@ class Host:
                 with replacing(copy) as part:
                     part.write_bytes(content)
             methods.plug_in(copy)
+        for name, facts in self.order.own.items():
+            datasets.know(name, facts)
         data = given.data if given.data and given.data.is_dir() else data_folder(None)
         return dataclasses.replace(given, cache=place, data=data, jobs=self._jobs())
 
