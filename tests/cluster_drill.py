@@ -180,7 +180,7 @@ def queue(ground: Ground, wanted: dict[str, dict]) -> str:
     """Workers that dask-jobqueue starts."""
     ground.folder.mkdir(parents=True)
     (ground.folder / "queue.toml").write_text(LOCAL_QUEUE)
-    code = ground.end(ground.begin("--executor", "dask", "--jobs", "2", "--cluster", str(ground.folder / "queue.toml")))
+    code = ground.end(ground.begin("--executor", "dask", "--jobs", "1", "--cluster", str(ground.folder / "queue.toml")))
     finished(ground, code, wanted)
     return "records equal the local run's"
 
