@@ -14,7 +14,7 @@ from benchmark.ground.errors import UserError
 from benchmark.ground.files import write_text
 from benchmark.plan import Cell, load_suite, plan
 from benchmark.provenance import code_address, score_fingerprints
-from benchmark.runner import Bench, Outcome, Settings
+from benchmark.runner import Bench, Outcome, Settings, is_fresh
 from benchmark.store import Cache, Results, cache_root, data_folder
 from datasets import join
 from datasets.outside import is_outside
@@ -71,15 +71,6 @@ class Choice:
             device=self.device,
             changes=self.changes,
         )
-
-
-def is_fresh(record: dict[str, Any] | None, cell: Cell) -> bool:
-    """Whether a record needs no training: it is today's fit, scored, or says that the cell can't exist."""
-    if record is None:
-        return False
-    if cell.not_applicable:
-        return record["state"] == "not_applicable" and record["reason"] == cell.not_applicable
-    return record["state"] == "ok" and record["fit_fingerprint"] == cell.fit_fingerprint
 
 
 def refuse_to_replace(record: dict[str, Any] | None, cell: Cell) -> None:

@@ -19,7 +19,7 @@ import psutil
 import datasets
 import methods
 import metrics
-from benchmark.executors.client import Exit, ForkServer, Limits, clean_environment
+from benchmark.executors.client import Exit, ForkServer, Limits, Stopped, clean_environment
 from benchmark.fingerprint import SCORE_VERSION, digest
 from benchmark.ground.errors import MissingData, UserError
 from benchmark.ground.files import load_array, remove, replacing, scratch_name, sha256
@@ -63,6 +63,15 @@ class Outcome:
     cell: Cell
     record: dict[str, Any]
     trained: bool
+
+
+def is_fresh(record: dict[str, Any] | None, cell: Cell) -> bool:
+    """Whether a record needs no training: it is today's fit, scored, or says that the cell can't exist."""
+    if record is None:
+        return False
+    if cell.not_applicable:
+        return record["state"] == "not_applicable" and record["reason"] == cell.not_applicable
+    return record["state"] == "ok" and record["fit_fingerprint"] == cell.fit_fingerprint
 
 
 class Bench:
@@ -113,6 +122,26 @@ class Bench:
         if not keep_record:
             self.clerk.keep(outcome, self.assignments(outcome))
         return outcome
+
+    def run_claimed(self, cell: Cell, *, keep_record: bool, outputs: bool, before: object) -> Outcome:
+        """`run_cell`, once no other run has the cell in hand. A record that another run made meanwhile is taken as it is.
+
+        outputs: whether other cells start from this one's. before: the record's stamp when this run began; while it has that,
+        a fresh record doesn't keep a run from training anew.
+        """
+        results = self.settings.results
+        with results.claim(cell.key, waits=self._go_on):
+            found = None if keep_record else results.usable(cell.key)
+            if found is None or not is_fresh(found, cell) or (self.settings.fresh and results.stamp(cell.key) == before):
+                return self.run_cell(cell, keep_record=keep_record)
+            if outputs and not self.cache.whole(cell.fit_fingerprint):
+                return self.run_cell(cell, keep_record=True)
+            return Outcome(cell, found, trained=False)
+
+    def _go_on(self) -> None:
+        """Stopped where the bench was closed meanwhile."""
+        if self.blind.stopped:
+            raise Stopped
 
     def measure(self, cell: Cell) -> Outcome:
         """Sees a cell to its record, which is not written."""

@@ -12,15 +12,17 @@ import os
 import re
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from benchmark.ground.claims import claim
 from benchmark.ground.errors import UserError
-from benchmark.ground.files import canonical_json, remove, replacing, sweep, write_text
+from benchmark.ground.files import canonical_json, remove, replacing, scratch_name, sha256, sweep, write_text
 from benchmark.schema import BadRecord, LaterRecord, decode
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -181,6 +183,14 @@ class Results:
         except BadRecord:
             return None
 
+    def stamp(self, key: str) -> tuple[int, ...] | None:
+        """What changes whenever the record of a key is written; None where there is none."""
+        try:
+            found = self.path(key).stat()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        return found.st_mtime_ns, found.st_ino, found.st_size
+
     def files(self) -> Iterator[tuple[str, Path]]:
         """Every record's key and file, in the order of keys' paths."""
         folder = str(self.root / "records")
@@ -198,8 +208,22 @@ class Results:
                     raise
                 broken.append(error)
 
+    def claim(self, key: str, *, waits: Callable[[], None] = lambda: None) -> AbstractContextManager[None]:
+        """Holds a cell, alone among all runs that write here; waits while another run has it."""
+        return claim(self.root / ".claims" / sha256(key.encode())[:32], waits=waits)
+
     def tidy(self) -> None:
-        """Removes what dead processes left half-written."""
+        """Removes what dead processes left half-written; UserError where records can't be written here."""
+        probe = self.root / scratch_name("probe")
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            probe.touch()
+            probe.unlink()
+        except OSError as error:
+            raise UserError(
+                f"records can't be written to {self.root}: {error.strerror}; give access or make room, or name another folder "
+                "by --results"
+            ) from None
         sweep(self.root)
 
 

@@ -65,7 +65,7 @@ class ForkServer:
         self.module = module
         self._calls: dict[str, _Call] = {}
         self._lock = threading.Lock()
-        self._stopped = False
+        self.stopped = False
         command = [sys.executable, "-m", "benchmark.executors.server", module]
         self._process = subprocess.Popen(
             command, cwd=code, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
@@ -81,7 +81,7 @@ class ForkServer:
 
     def close(self) -> None:
         """Ends the server and every job in it."""
-        self._stopped = True
+        self.stopped = True
         with contextlib.suppress(OSError):
             if self._process.stdin:
                 self._process.stdin.close()
@@ -149,7 +149,7 @@ class ForkServer:
 
     def _gone(self) -> Exception:
         """Stopped where this side closed the server, else what became of it."""
-        if self._stopped:
+        if self.stopped:
             return Stopped()
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(timeout=10)

@@ -31,13 +31,16 @@ class Local:
         cost: Callable[[Cell], float],
     ) -> Iterator[Outcome]:
         """Runs cells and yields their outcomes; the records of those in `kept` stay. code: the address the plan was made for."""
+        before = {cell.key: settings.results.stamp(cell.key) for cell in cells}
+        wanted = {part.key for cell in cells if not cell.not_applicable for part in cell.parts.values()}
         with Bench.open(settings) as bench:
             if bench.code.name != code:
                 raise UserError("the code changed while the run was starting; start it again")
             watcher.progress = bench.progress
 
             def run_cell(cell: Cell) -> Outcome:
-                return bench.run_cell(cell, keep_record=cell.key in kept)
+                key = cell.key
+                return bench.run_claimed(cell, keep_record=key in kept, outputs=key in wanted, before=before[key])
 
             yield from run_cells(cells, run_cell, jobs=settings.jobs, watcher=watcher, cost=cost)
 
