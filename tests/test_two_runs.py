@@ -159,5 +159,5 @@ def test_a_folder_that_takes_no_records_is_said_before_training(
     with pytest.raises(UserError, match=f"records can't be written to .*: {os.strerror(number)}; give access or make room"):
         Results(tmp_path).tidy()
     (tmp_path / "file").write_text("", encoding="utf-8")
-    with pytest.raises(UserError, match="records can't be written to .*file"):
+    with pytest.raises(UserError, match=r"records can't be written to .*file"):
         Results(tmp_path / "file").tidy()
