@@ -119,7 +119,7 @@ def work(cells: Sequence[Cell], results: Results, cache: Cache, *, anew: bool = 
 def expected_seconds(cells: Sequence[Cell], results: Results) -> dict[str, float]:
     """What each cell took before: the mean wall clock of its method, dataset and budget over seeds; 0 where unknown."""
     known: dict[tuple[str, ...], list[float]] = {}
-    for _, record in results.records(broken=[]):
+    for _, record in results.records(broken=[], tables=False):
         wall = record["cost"].get("wall_seconds")
         if wall is not None:
             known.setdefault((record["method"], record["dataset"], record["track"], record["budget"]), []).append(wall)

@@ -12,7 +12,7 @@ from typing import Any
 
 import datasets
 import methods
-from benchmark.fingerprint import bare_source, digest, fit_fingerprint, source_digest
+from benchmark.fingerprint import bare_source, digest, fit_facts, source_digest
 from benchmark.ground.errors import UserError, unknown
 from benchmark.store import slug
 from methods.card import BUDGETS, TRACKS
@@ -137,17 +137,21 @@ class Cell:
     @cached_property
     def fit_fingerprint(self) -> str:
         """Today's fingerprint of this cell's fit."""
+        return digest(self.facts(self.seed, {role: cell.fit_fingerprint for role, cell in self.parts.items()}))
+
+    def facts(self, seed: Any, parts: dict[str, Any]) -> dict[str, Any]:
+        """What decides the fit today, of this seed and with parts of these fingerprints."""
         data = datasets.card(self.dataset)
-        return fit_fingerprint(
+        return fit_facts(
             source=_method_source(self.method),
             config=self.config,
             inputs=data.inputs_id,
             k=[self.k, self.clusters],
-            seed=self.seed,
+            seed=seed,
             track=self.track,
             budget=self.budget,
             device=self.device.split(":")[0],
-            parts={role: cell.fit_fingerprint for role, cell in self.parts.items()},
+            parts=parts,
             supervision=data.labels_id if "labels" in self.card.told else None,
         )
 

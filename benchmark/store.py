@@ -23,7 +23,7 @@ import numpy as np
 from benchmark.ground.claims import claim
 from benchmark.ground.errors import UserError
 from benchmark.ground.files import canonical_json, remove, replacing, scratch_name, sha256, sweep, write_text
-from benchmark.schema import BadRecord, LaterRecord, decode
+from benchmark.schema import BadRecord, LaterRecord, decode, without_table
 
 ROOT = Path(__file__).resolve().parent.parent
 PROTOCOL = "v1"
@@ -191,18 +191,21 @@ class Results:
             return None
         return found.st_mtime_ns, found.st_ino, found.st_size
 
-    def files(self) -> Iterator[tuple[str, Path]]:
+    def files(self) -> Iterator[tuple[str, str]]:
         """Every record's key and file, in the order of keys' paths."""
         folder = str(self.root / "records")
         parts = sorted(path[len(folder) + 1 :].split(os.sep) for path in _json_files(folder))
         for inner in parts:
-            yield "/".join(inner).removesuffix(".json"), Path(folder, *inner)
+            yield "/".join(inner).removesuffix(".json"), os.sep.join((folder, *inner))
 
-    def records(self, broken: list[UserError] | None = None) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Every record with its key, in the order of keys. One that can't be read is an error, or goes into `broken`."""
+    def records(self, broken: list[UserError] | None = None, *, tables: bool = True) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Every record with its key, in the order of keys. One that can't be read is an error, or goes into `broken`.
+
+        tables: False leaves the contingencies out, which is faster.
+        """
         for key, path in self.files():
             try:
-                yield key, read_record(path)
+                yield key, read_record(path, table=tables)
             except (BadRecord, LaterRecord) as error:
                 if broken is None:
                     raise
@@ -233,10 +236,15 @@ def _json_files(folder: str) -> Iterator[str]:
         yield from (os.path.join(place, name) for name in names if name.endswith(".json") and not name.startswith("."))
 
 
-def read_record(path: Path) -> dict[str, Any]:
-    """A record from its file, as one of today's schema; BadRecord for what is none, LaterRecord for a later program's."""
+def read_record(path: Path | str, *, table: bool = True) -> dict[str, Any]:
+    """A record from its file, as one of today's schema; BadRecord for what is none, LaterRecord for a later program's.
+
+    table: False leaves the contingency out.
+    """
     try:
-        return decode(path.read_bytes())
+        with open(path, "rb") as stream:
+            content = stream.read()
+        return decode(content if table else without_table(content))
     except FileNotFoundError:
         raise BadRecord(f"{path} is not there, or a link that leads nowhere") from None
     except BadRecord as error:

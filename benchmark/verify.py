@@ -77,7 +77,8 @@ def verify(
     if not (results.root / "records").is_dir():
         raise UserError(f"no records in {results.root}; give a folder that holds `records`")
     verdict = Verdict()
-    for key, path in results.files():
+    for key, name in results.files():
+        path = Path(name)
         try:
             record = read_record(path)
         except (BadRecord, LaterRecord) as error:

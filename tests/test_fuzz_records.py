@@ -97,7 +97,7 @@ class Fixed(Results):
 
     first: dict[str, Any]
 
-    def records(self, broken: list[UserError] | None = None) -> Iterator[tuple[str, dict[str, Any]]]:
+    def records(self, broken: list[UserError] | None = None, *, tables: bool = True) -> Iterator[tuple[str, dict[str, Any]]]:
         """The record in question, and a good one."""
         yield from [("a/b/c", self.first), ("a/b/d", RECORDS[-1])]
 

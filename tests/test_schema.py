@@ -13,7 +13,7 @@ from benchmark.api import work
 from benchmark.ground.errors import UserError
 from benchmark.plan import Cell
 from benchmark.report.tables import runs
-from benchmark.schema import BadRecord, LaterRecord, decode
+from benchmark.schema import BadRecord, LaterRecord, decode, without_table
 from benchmark.store import Cache, Results, read_record
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -145,3 +145,15 @@ def test_a_number_is_finite(number: str) -> None:
     text = OK.read_text(encoding="utf-8")
     with pytest.raises(BadRecord):
         decode(text.replace('"acc": 0', f'"acc": {number}, "x": 0', 1).encode())
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_a_record_can_be_read_without_its_table(path: Path) -> None:
+    """Read without its contingency, a record is the same but for that, however it was written."""
+    whole = path.read_bytes()
+    for content in (whole, json.dumps(json.loads(whole)).encode(), json.dumps(json.loads(whole), indent=4).encode()):
+        less = decode(without_table(content))
+        assert {**less, "contingency": 0} == {**decode(whole), "contingency": 0}
+    assert decode(without_table(whole))["contingency"] == []
+    with pytest.raises(BadRecord):
+        decode(without_table(whole[: whole.index(b"contingency") + 60]))

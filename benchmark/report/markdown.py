@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from bisect import bisect_right
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,7 @@ class Board:
     results: Results
     table: pd.DataFrame
     groups: dict[tuple[str, ...], Group]
+    _rows: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, results: Results) -> Board:
@@ -41,11 +44,12 @@ class Board:
 
     def shown(self, suite: Suite) -> list[str]:
         """The suite's datasets that have a record in its track and budget."""
-        return [
-            name
-            for name in suite.datasets
-            if any(key[0] == name and key[3:] == (suite.track, suite.budget) for key in self.groups)
-        ]
+        return [name for name in suite.datasets if (name, suite.track, suite.budget) in self._places]
+
+    @cached_property
+    def _places(self) -> set[tuple[str, ...]]:
+        """(dataset, track, budget) with a record."""
+        return {(key[0], *key[3:]) for key in self.groups}
 
     def rows(self, suite: Suite) -> list[tuple[str, str]]:
         """(method, variant) with a record in the suite's track and budget: bounds first, then by mean rank in ACC.
@@ -53,6 +57,11 @@ class Board:
         Ranks are taken over the datasets with an unbound row, among the unbound rows that have a mean on each of them; the
         others follow, fullest first.
         """
+        if suite.name not in self._rows:
+            self._rows[suite.name] = self._ordered(suite)
+        return self._rows[suite.name]
+
+    def _ordered(self, suite: Suite) -> list[tuple[str, str]]:
         names = sorted(
             {(key[1], key[2]) for key in self.groups if key[3:] == (suite.track, suite.budget) and key[0] in suite.datasets}
         )
@@ -60,7 +69,8 @@ class Board:
         unbound = [row for row in names if not is_bound(row[0])]
         columns = [i for i in range(len(self.shown(suite))) if any(means[row][i] is not None for row in unbound)]
         full = [row for row in unbound if all(means[row][i] is not None for i in columns)]
-        ranks = {row: sum(1 + sum(means[other][i] > means[row][i] for other in full) for i in columns) for row in full}
+        ordered = [sorted(means[row][i] for row in full) for i in columns]
+        ranks = {row: sum(1 + len(full) - bisect_right(ordered[j], means[row][i]) for j, i in enumerate(columns)) for row in full}
 
         def order(row: tuple[str, str]) -> tuple[Any, ...]:
             known = [mean for mean in means[row] if mean is not None]
@@ -91,7 +101,7 @@ def score(group: Group | None, name: str) -> str:
         return "–" if states == ["not_applicable"] else ", ".join(states).replace("_", " ") if states else ""
     text = f"{100 * mean:.1f}".replace("-0.0", "0.0") + (f" ± {100 * std:.1f}" if std is not None else "")
     marks = [f"{len(group.ok)}/{group.expected}"] if len(group.ok) < group.expected else ["n=1"] if group.expected == 1 else []
-    marks += ["†"] * group.stale + ["○"] * any("collapsed" in flags for flags in group.ok["flags"])
+    marks += ["†"] * group.stale + ["○"] * any("collapsed" in flags for flags in group.words("flags"))
     return f"{text} {' '.join(marks)}".strip()
 
 
@@ -108,9 +118,7 @@ def label(method: str, variant: str) -> str:
 
 def overview(board: Board, suite: Suite) -> str:
     """Methods × datasets, ACC."""
-    shown = [
-        name for name in suite.datasets if any(key[0] == name and key[3:] == (suite.track, suite.budget) for key in board.groups)
-    ]
+    shown = board.shown(suite)
     if not shown:
         return "No records yet.\n"
     body = [
@@ -134,7 +142,7 @@ def details(board: Board, suite: Suite, dataset: str) -> str:
                 *[score(group, name) for name in DETAILS],
                 "" if group.mean("acc_chance") is None else f"{100 * (group.mean('acc_chance') or 0):.1f}",
                 "" if gap is None else f"{100 * gap:.1f}",
-                ", ".join(group.ok.told.iloc[0].split()) if len(group.ok) else "",
+                ", ".join(group.words("told")[0].split()) if group.ok else "",
                 f"[{len(group.ok)}](results/{PROTOCOL}/records/{dataset}/{method})",
                 "" if seconds is None else f"{seconds:.3g}",
                 "" if peak is None else f"{peak:.0f}",
@@ -207,7 +215,7 @@ def generated(results: Results) -> dict[Path, str]:
     files = {
         ROOT / "leaderboard.md": leaderboard(board),
         results.root / "runs.csv": csv(board.table),
-        results.root / "summary.csv": csv(summary(board.table)),
+        results.root / "summary.csv": csv(summary(board.table, board.groups)),
     }
     if readme.is_file():
         text = readme.read_text(encoding="utf-8")

@@ -2,155 +2,207 @@
 
 from __future__ import annotations
 
+import csv as csv_module
+import gc
+import io
 import math
-from collections.abc import Collection, Iterable
+import sys
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import pandas as pd
 from scipy import stats
 
 import datasets
 import metrics
-from benchmark.ground.errors import UserError
-from benchmark.plan import from_record
-from benchmark.provenance import score_fingerprints
+from benchmark.report.fresh import Today
 from benchmark.store import Results
 
+T = TypeVar("T")
 KEYS = ["dataset", "method", "variant", "track", "budget"]
 COSTS = ["wall_seconds", "cpu_seconds", "total_seconds", "peak_mib", "parameters"]
 
 
 def freshness(record: dict[str, Any]) -> str:
     """`fresh`, `stale` where the fit or a score would be another today, `unknown` where method or dataset are not here."""
-    if record["state"] == "not_applicable":
-        return "fresh"
-    try:
-        today = from_record(record).fit_fingerprint
-        labels = datasets.card(record["dataset"]).labels_id
-    except UserError:
-        return "unknown"
-    now, then = score_fingerprints(today, labels), record.get("score_fingerprints", {})
-    scores_hold = all(now[name] == then[name] for name in now.keys() & then.keys())
-    return "fresh" if today == record["fit_fingerprint"] and scores_hold else "stale"
+    return Today().freshness(record)
 
 
 def runs(results: Results, keys: Collection[str] | None = None) -> pd.DataFrame:
     """One row a record, in the order of keys: what it is, its state, every score, its cost. keys: only these."""
-    names = metrics.names()
-    rows = []
-    every = dict(results.records())
-    fits = {record["fit_fingerprint"]: record for record in every.values()}
-    for key, record in every.items():
+    names, today, rows = metrics.names(), Today(), []
+    cpu: dict[str, tuple[float | None, list[str]]] = {}
+    own: list[tuple[float | None, list[str]]] = []
+    for key, record in _without_gc(results.records(tables=False)):
+        cost = record["cost"]
+        cpu[record["fit_fingerprint"]] = paid = (cost.get("cpu_seconds"), record.get("parts", []))
         if keys is not None and key not in keys:
             continue
         if record.get("data"):
             datasets.know(record["dataset"], record["data"])
-        gap = record.get("oracle_gap", {})
+        own.append(paid)
         rows.append(
-            {
-                **{name: record[name] for name in KEYS},
-                "seed": record["seed"],
-                "state": record["state"],
-                "fresh": freshness(record),
-                "flags": " ".join(record["flags"]),
-                "told": " ".join(record["told"]),
-                "k_used": record["k_used"],
-                **{name: record["scores"].get(name) for name in names},
-                "oracle_gap_acc": gap.get("acc"),
-                **{name: record["cost"].get(name) for name in COSTS},
-                "total_cpu_seconds": total_cpu(record, fits),
-                "attempts": len(record.get("attempts", [])),
-                "device": record["environment"]["device"],
-            }
+            (
+                *[sys.intern(record[name]) for name in KEYS],
+                record["seed"],
+                sys.intern(record["state"]),
+                today.freshness(record),
+                sys.intern(" ".join(record["flags"])),
+                sys.intern(" ".join(record["told"])),
+                record["k_used"],
+                *map(record["scores"].get, names),
+                record.get("oracle_gap", {}).get("acc"),
+                *map(cost.get, COSTS),
+                len(record.get("attempts", [])),
+                sys.intern(record["environment"]["device"]),
+            )
         )
-    columns = [*KEYS, "seed", "state", "fresh", "flags", "told", "k_used", *names, "oracle_gap_acc"]
-    columns += [*COSTS, "total_cpu_seconds", "attempts", "device"]
-    return pd.DataFrame(rows, columns=columns)
+    columns = [*KEYS, "seed", "state", "fresh", "flags", "told", "k_used", *names, "oracle_gap_acc", *COSTS, "attempts", "device"]
+    table = pd.DataFrame(rows, columns=columns)
+    totals = pd.DataFrame({"total": [total_cpu(*paid, cpu) for paid in own]})["total"]
+    table.insert(columns.index("attempts"), "total_cpu_seconds", totals)
+    return table
 
 
-def total_cpu(record: dict[str, Any], fits: dict[str, dict[str, Any]]) -> float | None:
-    """Processor seconds of a cell and of the parts it stands on; None where the record of one is not here."""
-    own = record["cost"].get("cpu_seconds")
-    parts = [total_cpu(fits[part], fits) if part in fits else None for part in record.get("parts", [])]
-    return None if own is None or None in parts else math.fsum([own, *(part for part in parts if part is not None)])
+def _without_gc(items: Iterator[T]) -> Iterator[T]:
+    """The items, while garbage is not searched for: records hold no cycles, and many of them make each search long."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield from items
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def total_cpu(
+    own: float | None, parts: Iterable[str], known: Mapping[str, tuple[float | None, list[str]]], above: tuple[str, ...] = ()
+) -> float | None:
+    """Processor seconds of a cell and of the parts it stands on, `known` by fit; None where the record of one is not here."""
+    paid = [own]
+    for part in parts:
+        paid.append(total_cpu(*known[part], known, (*above, part)) if part in known and part not in above else None)
+    return None if None in paid else math.fsum(paid)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
 class Group:
-    """All seeds of one (dataset, method, variant, track, budget). rows: their part of `runs`."""
+    """All seeds of one (dataset, method, variant, track, budget).
 
-    rows: pd.DataFrame
+    columns: those of `runs`, as lists that all groups share. rows: the places of this group's seeds in them, by seed.
+    """
+
+    columns: Mapping[str, list[Any]]
+    rows: list[int]
 
     @cached_property
-    def ok(self) -> pd.DataFrame:
-        """The scored rows."""
-        return self.rows[self.rows.state == "ok"]
+    def ok(self) -> list[int]:
+        """The places of the scored rows."""
+        state = self.columns["state"]
+        return [row for row in self.rows if state[row] == "ok"]
+
+    def words(self, name: str) -> list[str]:
+        """A column of words over the scored seeds."""
+        column = self.columns[name]
+        return [column[row] for row in self.ok]
 
     @property
     def expected(self) -> int:
         """Seeds 0..highest are owed."""
-        return int(self.rows.seed.max()) + 1
+        return int(self.columns["seed"][self.rows[-1]]) + 1
 
     @property
     def states(self) -> list[str]:
         """The states that are not ok."""
-        return sorted(set(self.rows.state) - {"ok"})
+        state = self.columns["state"]
+        return sorted({state[row] for row in self.rows} - {"ok"})
 
     @property
     def stale(self) -> bool:
         """Whether any scored row is no longer what would be measured today."""
-        return bool((self.ok.fresh != "fresh").any())
+        return any(word != "fresh" for word in self.words("fresh"))
 
     def values(self, name: str) -> list[float]:
         """A column over the scored seeds, blanks left out."""
-        return [float(value) for value in self.ok[name] if value is not None and not pd.isna(value)]
+        column = self.columns[name]
+        found = [column[row] for row in self.ok]
+        return [float(value) for value in found if value is not None and value == value]  # NaN differs from itself
 
     def mean(self, name: str) -> float | None:
         """The mean over scored seeds; None where there is none."""
-        values = self.values(name)
-        return math.fsum(values) / len(values) if values else None
+        return moments(self.values(name))[0]
 
     def std(self, name: str) -> float | None:
         """The sample standard deviation over scored seeds; None below two."""
-        values = self.values(name)
-        if len(values) < 2:
-            return None
-        mean = math.fsum(values) / len(values)
-        return math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1))
+        return moments(self.values(name))[1]
 
     def interval(self, name: str) -> tuple[float, float] | None:
         """Student's t interval at 95% of the mean over seeds; None below three."""
-        n, mean, std = len(self.values(name)), self.mean(name), self.std(name)
+        values = self.values(name)
+        n, (mean, std) = len(values), moments(values)
         if n < 3 or mean is None or std is None:
             return None
         half = float(stats.t.ppf(0.975, n - 1)) * std / math.sqrt(n)
         return mean - half, mean + half
 
 
+def moments(values: list[float]) -> tuple[float | None, float | None]:
+    """Mean and sample standard deviation; None where there are too few values."""
+    if not values:
+        return None, None
+    mean = math.fsum(values) / len(values)
+    if len(values) < 2:
+        return mean, None
+    return mean, math.sqrt(math.fsum([(value - mean) ** 2 for value in values]) / (len(values) - 1))
+
+
 def groups(table: pd.DataFrame) -> dict[tuple[str, ...], Group]:
-    """(dataset, method, variant, track, budget) -> its seeds."""
-    return {tuple(key): Group(rows.sort_values("seed")) for key, rows in table.groupby(KEYS, sort=True)}
+    """(dataset, method, variant, track, budget) -> its seeds, in the order of these keys."""
+    columns = {str(name): table[name].tolist() for name in table.columns}
+    places: dict[tuple[str, ...], list[int]] = {}
+    for row, key in enumerate(zip(*(columns[name] for name in KEYS), strict=True)):
+        places.setdefault(key, []).append(row)
+    return {key: Group(columns, sorted(places[key], key=columns["seed"].__getitem__)) for key in sorted(places)}
 
 
-def summary(table: pd.DataFrame) -> pd.DataFrame:
-    """One row a group of seeds: how many are ok of how many owed, mean and standard deviation of every score and cost."""
+def summary(table: pd.DataFrame, found: Mapping[tuple[str, ...], Group] | None = None) -> pd.DataFrame:
+    """One row a group of seeds: how many are ok of how many owed, mean and standard deviation of every score and cost.
+
+    found: the table's `groups`, where they are at hand.
+    """
     columns = [*metrics.names(), "oracle_gap_acc", *COSTS, "total_cpu_seconds"]
-    rows = []
-    for key, group in groups(table).items():
-        row: dict[str, Any] = dict(zip(KEYS, key, strict=True))
-        row.update(seeds_ok=len(group.ok), seeds=group.expected, stale=group.stale, states=" ".join(group.states))
-        for name in columns:
-            row[f"{name}_mean"], row[f"{name}_std"] = group.mean(name), group.std(name)
-        rows.append(row)
+    rows = [
+        (
+            *key,
+            len(group.ok),
+            group.expected,
+            group.stale,
+            " ".join(group.states),
+            *(value for name in columns for value in moments(group.values(name))),
+        )
+        for key, group in (groups(table) if found is None else found).items()
+    ]
     heads = [*KEYS, "seeds_ok", "seeds", "stale", "states", *[f"{name}_{what}" for name in columns for what in ("mean", "std")]]
     return pd.DataFrame(rows, columns=heads)
 
 
 def csv(table: pd.DataFrame) -> str:
-    """A table as CSV text, six significant digits."""
-    return table.to_csv(index=False, float_format="%.6g", lineterminator="\n")
+    """A table as CSV text, floats to six significant digits, blanks where nothing is known."""
+    stream = io.StringIO()
+    writer = csv_module.writer(stream, lineterminator="\n")
+    writer.writerow(table.columns)
+    for start in range(0, len(table), 10_000):
+        part = table.iloc[start : start + 10_000]
+        writer.writerows(zip(*(_texts(part[name]) for name in table.columns), strict=True))
+    return stream.getvalue()
+
+
+def _texts(column: pd.Series) -> list[Any]:
+    if column.dtype.kind == "f":
+        return ["" if value != value else f"{value:.6g}" for value in column.tolist()]
+    return column.tolist()  # the writer leaves None blank
 
 
 def agreement(ours: Iterable[tuple[str, dict[str, Any]]], committed: Results, tolerance: float = 0.02) -> pd.DataFrame:

@@ -1,0 +1,77 @@
+"""Whether records are still what would be measured today; the work that seeds share is done once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import datasets
+import metrics
+from benchmark.fingerprint import Form, score_facts
+from benchmark.ground.errors import UserError
+from benchmark.plan import Cell, from_record
+from benchmark.provenance import metric_source
+from benchmark.store import PROTOCOL
+
+
+class Today:
+    """Today's fingerprints. One object serves one look at many records: what it read of a source it doesn't read again."""
+
+    def __init__(self) -> None:
+        self._fits: dict[tuple[str, ...], Callable[[int], str] | None] = {}
+        self._scores: dict[str, list[tuple[list[str], Form]]] = {}
+
+    def freshness(self, record: dict[str, Any]) -> str:
+        """`fresh`, `stale` where the fit or a score would be another today, `unknown` where method or dataset are not here."""
+        if record["state"] == "not_applicable":
+            return "fresh"
+        fit = self._fit(record)
+        if fit is None:
+            return "unknown"
+        today = fit(record["seed"])
+        return "fresh" if today == record["fit_fingerprint"] and self._scores_hold(record, today) else "stale"
+
+    def _fit(self, record: dict[str, Any]) -> Callable[[int], str] | None:
+        """seed -> today's fit fingerprint of the record's cell with that seed; None where there is no such cell."""
+        changes = record.get("changes")
+        key = (
+            *(record[name] for name in ("method", "dataset", "track", "budget", "variant")),
+            record["environment"]["device"],
+            json.dumps(changes, sort_keys=True) if changes else "",
+        )
+        if key not in self._fits:
+            try:
+                self._fits[key] = _by_seed(from_record(record))
+                self._labels(record["dataset"])
+            except UserError:
+                self._fits[key] = None
+        return self._fits[key]
+
+    def _labels(self, dataset: str) -> list[tuple[list[str], Form]]:
+        """The metrics that share a source, and their fingerprint with a blank for the fit."""
+        if dataset not in self._scores:
+            labels = datasets.card(dataset).labels_id
+            sharing: dict[str, list[str]] = {}
+            for name in metrics.names():
+                sharing.setdefault(metric_source(name), []).append(name)
+            self._scores[dataset] = [(names, _score_form(source, labels)) for source, names in sharing.items()]
+        return self._scores[dataset]
+
+    def _scores_hold(self, record: dict[str, Any], fit: str) -> bool:
+        then = record.get("score_fingerprints", {})
+        for names, form in self._labels(record["dataset"]):
+            signed = [then[name] for name in names if name in then]
+            if signed and set(signed) != {form.digest(fit=fit)}:
+                return False
+        return True
+
+
+def _by_seed(cell: Cell) -> Callable[[int], str]:
+    parts = {role: _by_seed(part) for role, part in cell.parts.items()}
+    form = Form(lambda blank: cell.facts(blank("seed"), {role: blank(f"part_{role}") for role in parts}))
+    return lambda seed: form.digest(seed=seed, **{f"part_{role}": fit(seed) for role, fit in parts.items()})
+
+
+def _score_form(source: str, labels: str) -> Form:
+    return Form(lambda blank: score_facts(fit=blank("fit"), metric_source=source, protocol=PROTOCOL, labels=labels))
