@@ -7,6 +7,7 @@ score, one a metric: fit, that metric's source, protocol, labels.
 from __future__ import annotations
 
 import ast
+import hashlib
 import io
 import tokenize
 import uuid
@@ -119,3 +120,8 @@ class Form:
             if isinstance(value, int):
                 pieces[i - 1], pieces[i + 1] = pieces[i - 1][:-1], pieces[i + 1][1:]
         return sha256("".join(pieces).encode())[:32]
+
+    def filler(self) -> Callable[[str], str]:
+        """`digest` of a form with a single blank, for a string, in the fewest steps."""
+        head, _, tail = (piece.encode() for piece in self._pieces)
+        return lambda value: hashlib.sha256(head + value.encode() + tail).hexdigest()[:32]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +14,8 @@ import datasets
 import methods
 from benchmark.api import stale_files
 from benchmark.plan import Cell, load_suite
+from benchmark.provenance import score_fingerprints
+from benchmark.report.fresh import Today
 from benchmark.report.markdown import BEGIN, END, Board, details, leaderboard, overview, score
 from benchmark.report.published import published, verdict
 from benchmark.report.tables import agreement, freshness, groups, runs, summary
@@ -154,6 +159,27 @@ def test_a_changed_metric_makes_a_row_stale(results: Results) -> None:
     assert freshness(made) == "fresh"
     assert freshness({**made, "score_fingerprints": {"acc": "another"}}) == "stale"
     assert freshness({**made, "score_fingerprints": {"a_later_metric": "x"}}) == "fresh"
+
+
+def test_fingerprints_made_in_one_go_are_those_of_each_cell() -> None:
+    """What the board compares with, made once for all seeds, is what a plan gives each cell: parts, other parts, other k."""
+    for method, variant in (("dec", "base"), ("dec", "on-ae_kmeans"), ("gmm", "k2x"), ("supervised_ceiling", "base")):
+        today = Today()
+        for seed in (0, 7):
+            cell = Cell(method, "usps", "transductive", "full", seed, variant)
+            made = record(cell, acc=0.5)
+            scores = score_fingerprints(cell.fit_fingerprint, datasets.card("usps").labels_id)
+            assert today.freshness({**made, "score_fingerprints": scores}) == "fresh"
+            for other in ({"fit_fingerprint": "0" * 32}, {"seed": seed + 1}, {"score_fingerprints": {**scores, "knn_5": "x"}}):
+                assert today.freshness({**made, "score_fingerprints": scores, **other}) == "stale"
+
+
+def test_the_board_of_many_records_is_quick() -> None:
+    """A thousand made-up records are read and tabled in a process of its own, within a hundredth of a second each."""
+    words = [sys.executable, str(ROOT / "tests" / "speed" / "boards.py"), "--smoke"]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert json.loads(done.stdout)["records"] == 1000
 
 
 def test_published_keys_are_ours() -> None:

@@ -20,7 +20,7 @@ class Today:
 
     def __init__(self) -> None:
         self._fits: dict[tuple[str, ...], Callable[[int], str] | None] = {}
-        self._scores: dict[str, list[tuple[list[str], Form]]] = {}
+        self._scores: dict[str, list[tuple[list[str], Callable[[str], str]]]] = {}
 
     def freshness(self, record: dict[str, Any]) -> str:
         """`fresh`, `stale` where the fit or a score would be another today, `unknown` where method or dataset are not here."""
@@ -48,8 +48,8 @@ class Today:
                 self._fits[key] = None
         return self._fits[key]
 
-    def _labels(self, dataset: str) -> list[tuple[list[str], Form]]:
-        """The metrics that share a source, and their fingerprint with a blank for the fit."""
+    def _labels(self, dataset: str) -> list[tuple[list[str], Callable[[str], str]]]:
+        """The metrics that share a source, and fit fingerprint -> today's fingerprint of their scores."""
         if dataset not in self._scores:
             labels = datasets.card(dataset).labels_id
             sharing: dict[str, list[str]] = {}
@@ -60,9 +60,9 @@ class Today:
 
     def _scores_hold(self, record: dict[str, Any], fit: str) -> bool:
         then = record.get("score_fingerprints", {})
-        for names, form in self._labels(record["dataset"]):
-            signed = [then[name] for name in names if name in then]
-            if signed and set(signed) != {form.digest(fit=fit)}:
+        for names, sign in self._labels(record["dataset"]):
+            today = sign(fit)
+            if any(then.get(name, today) != today for name in names):
                 return False
         return True
 
@@ -73,5 +73,6 @@ def _by_seed(cell: Cell) -> Callable[[int], str]:
     return lambda seed: form.digest(seed=seed, **{f"part_{role}": fit(seed) for role, fit in parts.items()})
 
 
-def _score_form(source: str, labels: str) -> Form:
-    return Form(lambda blank: score_facts(fit=blank("fit"), metric_source=source, protocol=PROTOCOL, labels=labels))
+def _score_form(source: str, labels: str) -> Callable[[str], str]:
+    form = Form(lambda blank: score_facts(fit=blank("fit"), metric_source=source, protocol=PROTOCOL, labels=labels))
+    return form.filler()

@@ -13,9 +13,11 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 SECONDS, MIB, SEEDS = 10.0, 1024.0, 10
+VARIANT = "made-up-variant"
 TIMED = """
 import resource, sys, time
 began = time.perf_counter()
@@ -36,20 +38,36 @@ def make(folder: Path, count: int) -> None:
     from benchmark.ground.files import canonical_json
     from benchmark.store import Results
 
-    templates = [record for _, record in Results.committed().records() if record["seed"] == 0]
+    templates = [
+        canonical_json({**signed(record, seed), "variant": VARIANT})
+        for _, record in Results.committed().records()
+        if record["seed"] == 0
+        for seed in range(SEEDS)
+    ]
     written = 0
     for number in range(count):
+        variant = "base" if number == 0 else f"v{number}"
         for template in templates:
-            variant = "base" if number == 0 else f"v{number}"
-            text = canonical_json({**template, "variant": variant, "seed": 987654321})
-            place = folder / "records" / template["dataset"] / template["method"]
+            record = json.loads(template)
+            place = folder / "records" / record["dataset"] / record["method"]
             place.mkdir(parents=True, exist_ok=True)
-            for seed in range(SEEDS):
-                name = f"{template['track']}-{template['budget']}-{variant}-s{seed}.json"
-                (place / name).write_text(text.replace("987654321", str(seed)), encoding="utf-8")
-                written += 1
-                if written == count:
-                    return
+            name = f"{record['track']}-{record['budget']}-{variant}-s{record['seed']}.json"
+            (place / name).write_text(template.replace(VARIANT, variant), encoding="utf-8")
+            written += 1
+            if written == count:
+                return
+
+
+def signed(record: dict[str, Any], seed: int) -> dict[str, Any]:
+    """The record as that of another seed, with today's fingerprints."""
+    import datasets
+    from benchmark.plan import from_record
+    from benchmark.provenance import score_fingerprints
+
+    cell = from_record({**record, "seed": seed})
+    scores = score_fingerprints(cell.fit_fingerprint, datasets.card(cell.dataset).labels_id)
+    parts = [part.fit_fingerprint for part in cell.parts.values()]
+    return {**record, "seed": seed, "fit_fingerprint": cell.fit_fingerprint, "score_fingerprints": scores, "parts": parts}
 
 
 def main() -> int:
