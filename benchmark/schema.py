@@ -151,6 +151,22 @@ def _is_table(value: Any) -> bool:
     return {*map(type, flat)} <= {int} and (not flat or (min(flat) >= -_BIG and max(flat) <= _BIG))
 
 
+def _is_card(value: Any) -> bool:
+    """The card of a dataset from outside, as far as plans and boards read it; None where the dataset is one of ours."""
+    if type(value) is not dict:
+        return value is None
+    counts = [value.get(name, 0) for name in ("n", "classes", "n_test")]
+    words = [value.get(name, "") for name in ("title", "modality", "sha_inputs", "sha_labels", "rule", "pretrained")]
+    shape = value.get("shape")
+    return (
+        all(map(is_whole, counts))
+        and {*map(type, words)} <= {str}
+        and type(shape) is list
+        and all(map(is_whole, shape))
+        and type(value.get("files", {})) is dict
+    )
+
+
 def _is_environment(value: Any) -> bool:
     return type(value) is dict and _word(value.get("device"))
 
@@ -170,6 +186,7 @@ _POSSIBLE: Mapping[str, Callable[[Any], bool]] = {
     "reason": lambda value: value is None or type(value) is str,
     "attempts": lambda value: type(value) is list,
     "changes": lambda value: type(value) is dict,
+    "data": _is_card,
     "parts": _list_of(_fingerprint),
     "score_fingerprints": _are_fingerprints,
     "oracle_gap": _are_numbers,
