@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import errno
 import sys
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
 
-from benchmark.ground.errors import UserError, unknown
+from benchmark.ground.errors import STOPPING, UserError, unknown
 
 ROOMS = ("methods", "datasets", "metrics", "suites")
 app = typer.Typer(
@@ -57,7 +56,7 @@ def main() -> None:
         print("stopped; the cells that ended have their records", file=sys.stderr)
         code = 130
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS):
+        if error.errno not in STOPPING:
             raise
         fail(f"the system refused: {error}; make room or give access, then run again: finished cells have their records")
     except Exception as error:

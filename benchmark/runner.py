@@ -7,7 +7,7 @@ import datetime
 import json
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,19 +19,28 @@ import psutil
 import datasets
 import methods
 import metrics
-from benchmark.executors.client import Exit, ForkServer, Limits, Stopped, clean_environment
+from benchmark.executors.client import Exit, ForkServer, ServerGone, Stopped, clean_environment
+from benchmark.executors.meter import Limits
 from benchmark.fingerprint import SCORE_VERSION, digest
-from benchmark.ground.errors import MissingData, UserError
+from benchmark.ground.errors import STOPPING, MissingData, UserError
 from benchmark.ground.files import load_array, remove, replacing, scratch_name, sha256
 from benchmark.plan import Cell
 from benchmark.provenance import environment, metric_source, revision, score_fingerprints, snapshot_code, versions
 from benchmark.schema import SCHEMA
 from benchmark.store import PROTOCOL, ROOT, Cache, Results
-from benchmark.wall import sklearn_data
+from benchmark.wall import ATTEMPTS, noted, sklearn_data
 from datasets import outside
 from methods.card import BUDGETS
 
 WALL_SECONDS = {"smoke": 120, "quick": 900, "full": 4 * 3600, "paper": 7 * 24 * 3600}
+DISK_MIB = 10 * 1024.0
+HARNESS = "harness"  # the flag of a failure that is not the method's, so that the cell is tried again in the next run
+_OVER = {
+    "wall": ("timeout", "wall seconds"),
+    "cpu": ("timeout", "cpu seconds"),
+    "memory": ("out_of_memory", "MiB of memory"),
+    "disk": ("failed", "MiB of disk"),
+}
 _BLIND_FILES = {"__init__", "base", "inputs", "registry"}  # of datasets/, what the blind side imports
 SCORE_LIMITS = Limits(wall_seconds=3600, cpu_seconds=4 * 3600, memory_mib=0.8 * psutil.virtual_memory().total / 2**20)
 assert set(WALL_SECONDS) == set(BUDGETS)
@@ -40,7 +49,7 @@ assert set(WALL_SECONDS) == set(BUDGETS)
 def default_limits(budget: str, threads: int = 1, jobs: int = 1) -> Limits:
     """The limits of a cell of that budget on this machine: wall by budget, CPU as much a thread, its share of 80% of memory."""
     wall = WALL_SECONDS[budget]
-    return Limits(wall, 1.5 * wall * threads, 0.8 * psutil.virtual_memory().total / 2**20 / jobs)
+    return Limits(wall, 1.5 * wall * threads, 0.8 * psutil.virtual_memory().total / 2**20 / jobs, DISK_MIB)
 
 
 @dataclass(frozen=True)
@@ -85,9 +94,10 @@ class Bench:
         self.settings, self.cache = settings, settings.cache
         self.clerk = Clerk(settings)
         self.code = snapshot_code(self.cache)
-        env = clean_environment(settings.threads)
-        self.blind = stack.enter_context(ForkServer("benchmark.worker", code=self.code, env=env))
-        self.sighted = stack.enter_context(ForkServer("benchmark.score", code=self.code, env=env))
+        self._stack, self._starting, self._closed = stack, threading.Lock(), False
+        stack.callback(setattr, self, "_closed", True)
+        self.blind = self._start("benchmark.worker")
+        self.sighted = self._start("benchmark.score")
         self.progress: dict[str, tuple[int, int]] = {}
         self._prepared: dict[str, Any] = {}
         self._lock = threading.Lock()
@@ -144,9 +154,52 @@ class Bench:
             raise Stopped
 
     def measure(self, cell: Cell) -> Outcome:
-        """Sees a cell to its record, which is not written."""
-        record, trained = self._attempt(cell)
-        return Outcome(cell, record, trained)
+        """Sees a cell to its record, which is not written.
+
+        Where not the method broke down but what it stands on, the cell has a second attempt. Where a server died that attempt
+        has one of its own: if that dies too it was this cell's doing, and no neighbour suffers.
+        """
+        try:
+            return Outcome(cell, *self._attempt(cell))
+        except (ServerGone, OSError) as error:
+            alone = error.module if isinstance(error, ServerGone) else None
+        try:
+            return Outcome(cell, *self._attempt(cell, alone))
+        except ServerGone as error:
+            if not error.begun:
+                raise
+            reason = f"ended the process it was forked from (exit code {error.code}), twice"
+            return Outcome(cell, self.clerk.record(cell, "failed", reason), True)
+        except OSError as error:
+            if error.errno in STOPPING:
+                raise
+            return Outcome(cell, self.clerk.record(cell, "failed", f"the harness: {error}", flags=[HARNESS]), False)
+
+    def _start(self, module: str) -> ForkServer:
+        """A new server, which ends with this bench."""
+        if self._closed:
+            raise Stopped
+        env = clean_environment(self.settings.threads)
+        return self._stack.enter_context(ForkServer(module, code=self.code, env=env))
+
+    @contextmanager
+    def _server(self, side: str, alone: str | None) -> Iterator[ForkServer]:
+        """The server of a side, "blind" or "sighted": the shared one, begun anew where it died.
+
+        alone: the module whose server is to be one for this job alone.
+        """
+        with self._starting:
+            server: ForkServer = getattr(self, side)
+            own = server.module == alone
+            if own or server.gone:
+                server = self._start(server.module)
+            if not own:
+                setattr(self, side, server)
+        try:
+            yield server
+        finally:
+            if own:
+                server.close()
 
     def assignments(self, outcome: Outcome) -> np.ndarray | None:
         """What a cell that ended well assigned, [n] int64; else None."""
@@ -165,31 +218,31 @@ class Bench:
         """Where a cell's outputs lie."""
         return self.cache.output(cell.fit_fingerprint)
 
-    def _attempt(self, cell: Cell) -> tuple[dict[str, Any], bool]:
+    def _attempt(self, cell: Cell, alone: str | None = None) -> tuple[dict[str, Any], bool]:
         if cell.not_applicable:
             return self.clerk.record(cell, "not_applicable", cell.not_applicable), False
         unavailable = methods.entry(cell.method).unavailable
         if unavailable:
-            return self.clerk.record(cell, "failed", f"unavailable, because it {unavailable}"), False
+            return self.clerk.record(cell, "failed", f"unavailable, because it {unavailable}", flags=[HARNESS]), False
         try:
             prepared = self.prepared(cell.dataset)
         except MissingData as error:
             return self.clerk.record(cell, "missing", str(error)), False
         for role, part in cell.parts.items():
             if not (self.outputs(part) / "state.npz").is_file():
-                return self.clerk.record(cell, "failed", f"its {role}, {part.method}, has no outputs"), False
+                return self.clerk.record(cell, "failed", f"its {role}, {part.method}, has no outputs", flags=[HARNESS]), False
         trained = self.settings.fresh or not self.cache.whole(cell.fit_fingerprint)
         if trained:
-            fit, exit_ = self._fit(cell, prepared)
+            fit, exit_ = self._fit(cell, prepared, alone)
             if fit["state"] != "ok":
                 return self.clerk.record(cell, fit["state"], fit["reason"], fit=fit, exit_=exit_), True
         fit = json.loads((self.outputs(cell) / "fit.json").read_text(encoding="utf-8"))
-        scored, reason = self._score(cell, prepared)
+        scored, reason = self._score(cell, prepared, alone)
         if scored is None:
-            return self.clerk.record(cell, "failed", reason, fit=fit), trained
+            return self.clerk.record(cell, "failed", reason, fit=fit, flags=[HARNESS]), trained
         return self.clerk.record(cell, "ok", None, fit=fit, scored=scored), trained
 
-    def _fit(self, cell: Cell, prepared: Any) -> tuple[dict[str, Any], Exit]:
+    def _fit(self, cell: Cell, prepared: Any, alone: str | None) -> tuple[dict[str, Any], Exit]:
         """Fits a cell in a blind child; its outputs appear whole, with state ok, or not at all."""
         limits = self.settings.limits or default_limits(cell.budget, self.settings.threads, self.settings.jobs)
         with self._scratch() as scratch, contextlib.suppress(_NotKept), replacing(self.outputs(cell)) as out:
@@ -202,9 +255,11 @@ class Bench:
                     done, total = json.loads(progress.read_text(encoding="utf-8"))
                     self.progress[cell.key] = (done, total)
 
-            exit_ = self.blind.run(job, folder=out, scratch=scratch, limits=limits, on_poll=on_poll)
+            with self._server("blind", alone) as server:
+                exit_ = server.run(job, folder=out, scratch=scratch, limits=limits, on_poll=on_poll)
             fit = _read_fit(out, exit_, limits)
-            for name in ("job.json", "progress.json", "supervision.npy"):
+            fit["attempts"] = max(noted(out), fit.get("attempts", []), key=len)
+            for name in ("job.json", "progress.json", "supervision.npy", ATTEMPTS):
                 remove(out / name)
             if fit["state"] != "ok":
                 raise _NotKept
@@ -237,6 +292,7 @@ class Bench:
                 *(part["outputs"] for part in parts.values()),
                 *(sys.prefix, sys.base_prefix),
             ],
+            "writable": [str(scratch), str(out)],
             "out": str(out),
         }
 
@@ -274,7 +330,7 @@ class Bench:
         np.save(out / "supervision.npy", told, allow_pickle=False)
         return str(out / "supervision.npy")
 
-    def _score(self, cell: Cell, prepared: Any) -> tuple[dict[str, Any] | None, str | None]:
+    def _score(self, cell: Cell, prepared: Any, alone: str | None = None) -> tuple[dict[str, Any] | None, str | None]:
         """Scores a cell's outputs in a sighted child: (scores, None) or (None, reason)."""
         from datasets.prepare import fold_seed
 
@@ -290,7 +346,8 @@ class Bench:
                 "threads": self.settings.threads,
                 "out": str(scratch),
             }
-            exit_ = self.sighted.run(job, folder=scratch, scratch=scratch, limits=SCORE_LIMITS)
+            with self._server("sighted", alone) as server:
+                exit_ = server.run(job, folder=scratch, scratch=scratch, limits=SCORE_LIMITS)
             if exit_.status != 0 or exit_.limit:
                 log: list[str] = []
                 with contextlib.suppress(OSError):
@@ -339,6 +396,7 @@ class Clerk:
         fit: dict[str, Any] | None = None,
         scored: dict[str, Any] | None = None,
         exit_: Exit | None = None,
+        flags: Sequence[str] = (),
     ) -> dict[str, Any]:
         """The record of a cell. fit, scored: what the two sides wrote. exit_: how the child ended that wrote nothing."""
         fit, scored = fit or {}, scored or {}
@@ -354,7 +412,7 @@ class Clerk:
             **{name: getattr(cell, name) for name in ("method", "variant", "dataset", "track", "budget", "seed")},
             "state": state,
             "reason": self._without_paths(reason),
-            "flags": ["collapsed"] if state == "ok" and fit["k_used"] < cell.clusters and "k" in told else [],
+            "flags": ["collapsed"] if state == "ok" and fit["k_used"] < cell.clusters and "k" in told else [*flags],
             "told": sorted(told),
             "attempts": fit.get("attempts", []),
             "k": cell.k,
@@ -413,16 +471,13 @@ class _NotKept(Exception):
 def _read_fit(out: Path, exit_: Exit, limits: Limits) -> dict[str, Any]:
     """What the child wrote, or what its end says where it wrote nothing."""
     if exit_.limit:
-        state = "out_of_memory" if exit_.limit == "memory" else "timeout"
-        allowed = {"wall": limits.wall_seconds, "cpu": limits.cpu_seconds, "memory": limits.memory_mib}[exit_.limit]
-        return {
-            "state": state,
-            "reason": f"went over {allowed:.0f} {'MiB of memory' if state != 'timeout' else exit_.limit + ' seconds'}",
-        }
+        state, unit = _OVER[exit_.limit]
+        return {"state": state, "reason": f"went over {limits.of(exit_.limit):.0f} {unit}"}
     with contextlib.suppress(OSError, ValueError):
         return json.loads((out / "fit.json").read_text(encoding="utf-8"))
     how = f"was killed by signal {-exit_.status}" if exit_.status < 0 else f"left with exit code {exit_.status}"
-    return {"state": "out_of_memory" if exit_.status == -9 else "failed", "reason": f"the child {how} and wrote no outputs"}
+    state = "out_of_memory" if exit_.status == -9 and exit_.oom is not False else "failed"  # the kernel's way of making room
+    return {"state": state, "reason": f"the child {how} and wrote no outputs"}
 
 
 def thin(curve: dict[str, list[float]], points: int = 50) -> dict[str, list[float]]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import json
+import os
 import random
 import sys
 import time
@@ -16,7 +18,7 @@ import numpy as np
 
 from benchmark.ground.files import canonical_json, load_array
 from benchmark.ground.rooms import import_entry
-from benchmark.wall import Wall
+from benchmark.wall import ATTEMPTS, Wall
 from methods.registry import class_in
 
 
@@ -42,12 +44,13 @@ def preload() -> None:
 
 def main(job: dict[str, Any]) -> int:
     """Fits one cell. Writes outputs and, last, `fit.json` into `job["out"]`; the state is there, the exit code is 0."""
-    wall = Wall(job["denied"], job["allowed"]).up()
     out = Path(job["out"])
+    wall = Wall(job["denied"], job["allowed"], writable=job["writable"], notes=out / ATTEMPTS).up()
     try:
         result = {"state": "ok", "reason": None, **_fit(job, out)}
     except BaseException as error:
-        traceback.print_exc()
+        with contextlib.suppress(OSError, ValueError):  # the method may have closed the log
+            traceback.print_exc()
         result = {"state": _state_of(error), "reason": _reason(error)}
     result["attempts"] = wall.attempts
     (out / "fit.json").write_text(canonical_json(result, digits=9), encoding="utf-8")
@@ -118,6 +121,7 @@ def _fit(job: dict[str, Any], out: Path) -> dict[str, Any]:
         "cpu_seconds": time.process_time() - cpu - run.paused_cpu,
         "parameters": method.parameters(),
     }
+    os.umask(0o022)  # whatever the method made of it
     fitted = arrays["assign"][data.train_rows.numpy()]
     arrays["snapshots"] = np.stack([*snapshots, fitted])
     for name, array in arrays.items():

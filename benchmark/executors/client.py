@@ -18,33 +18,39 @@ from typing import Any
 
 import psutil
 
+from benchmark.executors.meter import LOG, Limits, Meter, cap_log, oom_kills
 from benchmark.ground.errors import UserError
 
 POLL_SECONDS = 0.2
-
-
-@dataclass(frozen=True)
-class Limits:
-    """Where a job ends: seconds of wall clock and processor, MiB of the whole process tree."""
-
-    wall_seconds: float
-    cpu_seconds: float
-    memory_mib: float
+ANSWER_SECONDS = 10.0  # within which a server must see that a job was killed
 
 
 @dataclass(frozen=True)
 class Exit:
-    """How a job ended. status: exit code, negative for a signal. limit: which limit killed it, or None."""
+    """How a job ended.
+
+    status: exit code, negative for a signal. limit: which limit killed it, or None. oom: whether the kernel killed a process
+    for want of memory meanwhile, None where it doesn't say.
+    """
 
     status: int
     wall_seconds: float
     cpu_seconds: float
     peak_mib: float
     limit: str | None = None
+    oom: bool | None = None
 
 
 class Stopped(Exception):
     """The run is being stopped; no record is owed."""
+
+
+class ServerGone(UserError):
+    """The process that forks jobs ended by itself. begun: whether this job had been forked by then."""
+
+    def __init__(self, module: str, code: int | None, *, begun: bool) -> None:
+        super().__init__(f"the process that forks {module} ended with {code}; its last words stand above. Run again to go on")
+        self.module, self.code, self.begun = module, code, begun
 
 
 class _Call:
@@ -58,14 +64,14 @@ class _Call:
 class ForkServer:
     """A started fork server for one module's `main(job)`; safe to call from several threads.
 
-    code: the folder it runs from. env: its whole environment. Use as a context manager.
+    code: the folder it runs from. env: its whole environment. gone: whether it has ended. Use as a context manager.
     """
 
     def __init__(self, module: str, *, code: Path, env: dict[str, str]) -> None:
         self.module = module
         self._calls: dict[str, _Call] = {}
         self._lock = threading.Lock()
-        self.stopped = False
+        self.stopped = self.gone = False
         command = [sys.executable, "-m", "benchmark.executors.server", module]
         self._process = subprocess.Popen(
             command, cwd=code, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
@@ -109,6 +115,7 @@ class ForkServer:
             else:
                 call.answer = message
                 call.done.set()
+        self.gone = True
         for call in list(self._calls.values()):
             call.done.set()
 
@@ -117,81 +124,61 @@ class ForkServer:
     ) -> Exit:
         """Runs one job to its end or to a limit. Writes `job.json` and `log.txt` into folder.
 
-        Raises Stopped when the server is closed meanwhile.
+        Raises Stopped when the server is closed meanwhile, ServerGone when it ended by itself.
         """
-        name = uuid.uuid4().hex
+        name, kills = uuid.uuid4().hex, oom_kills()
         path = folder / "job.json"
         path.write_text(json.dumps(job), encoding="utf-8")
         env = {"HOME": str(scratch), "TMPDIR": str(scratch), "TEMP": str(scratch), "TMP": str(scratch)}
-        request = {"id": name, "job": str(path), "log": str(folder / "log.txt"), "scratch": str(scratch), "env": env}
+        request = {"id": name, "job": str(path), "log": str(folder / LOG), "scratch": str(scratch), "env": env}
         call = self._calls[name] = _Call()
         try:
             with self._lock:
                 assert self._process.stdin is not None
                 self._process.stdin.write((json.dumps(request) + "\n").encode())
                 self._process.stdin.flush()
-            limit, peak, cpu = self._watch(call, limits, on_poll)
+            limit = self._watch(call, limits, meter := Meter(folder, scratch), on_poll)
         except (BrokenPipeError, ValueError):
-            raise self._gone() from None
+            raise self._gone(call) from None
         finally:
             self._calls.pop(name, None)
+        cap_log(folder / LOG)
         if not call.answer and limit:
-            return Exit(-signal.SIGKILL, time.monotonic() - call.started, cpu, peak, limit)
+            return Exit(-signal.SIGKILL, time.monotonic() - call.started, meter.cpu, meter.peak, limit)
         if not call.answer:
-            raise self._gone()
+            meter.kill_all()
+            raise self._gone(call)
         return Exit(
             status=call.answer["status"],
             wall_seconds=time.monotonic() - call.started,
-            cpu_seconds=call.answer["cpu_seconds"] or cpu,
-            peak_mib=max(peak, call.answer["max_rss_mib"] or 0.0),
+            cpu_seconds=call.answer["cpu_seconds"] or meter.cpu,
+            peak_mib=max(meter.peak, call.answer["max_rss_mib"] or 0.0),
             limit=limit,
+            oom=None if kills is None else (oom_kills() or 0) > kills,
         )
 
-    def _gone(self) -> Exception:
+    def _gone(self, call: _Call) -> Exception:
         """Stopped where this side closed the server, else what became of it."""
         if self.stopped:
             return Stopped()
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(timeout=10)
-        code = self._process.returncode
-        return UserError(
-            f"the process that forks {self.module} ended with {code}; its last words stand above. Run again to go on"
-        )
+        return ServerGone(self.module, self._process.returncode, begun=call.pid is not None)
 
-    def _watch(self, call: _Call, limits: Limits, on_poll: Callable[[], None] | None) -> tuple[str | None, float, float]:
-        """Waits for the job's end; kills it at a limit. Returns (limit, peak MiB, cpu seconds) as polled."""
-        peak = cpu = 0.0
+    def _watch(self, call: _Call, limits: Limits, meter: Meter, on_poll: Callable[[], None] | None) -> str | None:
+        """Waits for the job's end; kills it at a limit, and returns which."""
         while not call.done.wait(POLL_SECONDS):
             if on_poll:
                 on_poll()
             if call.pid is None:
                 continue
-            now, memory = tree_usage(call.pid)
-            cpu, peak = max(cpu, now), max(peak, memory)
-            over = (
-                ("wall", time.monotonic() - call.started, limits.wall_seconds),
-                ("cpu", cpu, limits.cpu_seconds),
-                ("memory", memory, limits.memory_mib),
-            )
-            for name, value, allowed in over:
-                if value > allowed:
-                    kill_tree(call.pid)
-                    call.done.wait(30)
-                    return name, peak, cpu
-        return None, peak, cpu
-
-
-def tree_usage(pid: int) -> tuple[float, float]:
-    """(CPU seconds, resident MiB) of a process and all its descendants; zeros once it is gone."""
-    cpu = memory = 0.0
-    with contextlib.suppress(psutil.Error):
-        root = psutil.Process(pid)
-        for process in [root, *root.children(recursive=True)]:
-            with contextlib.suppress(psutil.Error):
-                times = process.cpu_times()
-                cpu += times.user + times.system
-                memory += process.memory_info().rss / 2**20
-    return cpu, memory
+            meter.read(call.pid)
+            if limit := meter.over(limits, time.monotonic() - call.started):
+                kill_tree(call.pid)
+                if not call.done.wait(ANSWER_SECONDS):  # the server doesn't answer: its jobs are better off with another
+                    self._process.kill()
+                return limit
+        return None
 
 
 def kill_tree(pid: int) -> None:

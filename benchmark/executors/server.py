@@ -20,6 +20,8 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +62,7 @@ def _child(module: str, request: dict[str, Any], server: int) -> None:
     try:
         os.setsid()
         die_with_parent(server)
+        adopt_orphans()  # so that what it starts stays below it, is counted with it and ends with it
         signal.set_wakeup_fd(-1)
         for number in (signal.SIGCHLD, signal.SIGTERM):
             signal.signal(number, signal.SIG_DFL)
@@ -81,10 +84,25 @@ def kill_group(pid: int) -> None:
         os.killpg(pid, signal.SIGKILL)
 
 
-def _descendants(process: psutil.Process) -> list[psutil.Process]:
+def _living(process: psutil.Process, *, recursive: bool = True) -> list[psutil.Process]:
+    """Descendants, or children, of a process that have not ended."""
+    found = []
     with contextlib.suppress(psutil.Error):
-        return process.children(recursive=True)
-    return []
+        for child in process.children(recursive=recursive):
+            with contextlib.suppress(psutil.Error):
+                if child.status() != psutil.STATUS_ZOMBIE:
+                    found.append(child)
+    return found
+
+
+def kill_until_none(processes: Callable[[], list[psutil.Process]], seconds: float = 5) -> None:
+    """Kills processes and looks again until there are none: one may fork while it is being killed."""
+    end = time.monotonic() + seconds
+    while (found := processes()) and time.monotonic() < end:
+        for process in found:
+            with contextlib.suppress(psutil.Error):
+                process.kill()
+        time.sleep(0.002)
 
 
 class Server:
@@ -135,10 +153,13 @@ class Server:
 
     def kill_strays(self) -> None:
         """Kills what jobs that ended left behind in sessions of their own."""
-        strays = [child for child in psutil.Process().children() if child.pid not in self.running]
-        for process in [below for stray in strays for below in (*_descendants(stray), stray)]:
-            with contextlib.suppress(psutil.Error):
-                process.kill()
+        me = psutil.Process()
+
+        def strays() -> list[psutil.Process]:
+            found = [child for child in _living(me, recursive=False) if child.pid not in self.running]
+            return [below for stray in found for below in (*_living(stray), stray)]
+
+        kill_until_none(strays)
 
     def loop(self) -> None:
         """Serves until the input ends."""
@@ -168,12 +189,9 @@ class Server:
 
     def stop(self) -> None:
         """Kills every descendant and leaves."""
-        descendants = _descendants(psutil.Process())
         for pid in self.running:
             kill_group(pid)
-        for process in descendants:
-            with contextlib.suppress(psutil.Error):
-                process.kill()
+        kill_until_none(lambda: _living(psutil.Process()))
         os._exit(0)
 
 

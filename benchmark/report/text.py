@@ -165,7 +165,10 @@ def health(data: Path | None) -> str:
 
 
 def _limits(limits: Any) -> str:
-    return f"{limits.wall_seconds:.0f} s wall, {limits.cpu_seconds:.0f} s processor, {limits.memory_mib / 1024:.1f} GiB"
+    return (
+        f"{limits.wall_seconds:.0f} s wall, {limits.cpu_seconds:.0f} s processor, {limits.memory_mib / 1024:.1f} GiB of memory, "
+        f"{limits.disk_mib / 1024:.0f} GiB of files"
+    )
 
 
 def _ready(name: str, data: Path | None) -> str:
