@@ -10,18 +10,17 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from benchmark.executors.local import Local, default_jobs
 from benchmark.executors.order import Watcher
-from benchmark.ground.errors import UserError
+from benchmark.ground.errors import UserError, unknown
 from benchmark.ground.files import write_text
 from benchmark.plan import Cell, load_suite, plan
 from benchmark.provenance import code_address, score_fingerprints
-from benchmark.runner import Bench, Outcome, Settings, is_fresh
+from benchmark.runner import FAILURES, Bench, Outcome, Settings, is_fresh, is_settled
 from benchmark.store import Cache, Results, cache_root, data_folder
 from datasets import join
 from datasets.outside import is_outside
 
 if TYPE_CHECKING:
     import pandas as pd
-
 
 @dataclass(frozen=True)
 class Choice:
@@ -87,24 +86,35 @@ def refuse_to_replace(record: dict[str, Any] | None, cell: Cell) -> None:
 @dataclass(frozen=True)
 class Work:
     """What a run will do. train: cells to run, in order. kept: keys whose record stays although the cell is run,
-    because only its outputs are wanted by another. fresh: cells with nothing to do."""
+    because only its outputs are wanted by another. fresh: cells with nothing to do. settled: cells that failed before and
+    would again."""
 
     train: list[Cell]
     kept: set[str]
     fresh: list[Cell]
+    settled: list[Outcome]
 
 
-def work(cells: Sequence[Cell], results: Results, cache: Cache, *, anew: bool = False) -> Work:
-    """Sorts planned cells into those to run and those with a fresh record.
+def work(cells: Sequence[Cell], results: Results, cache: Cache, *, anew: bool = False, retry: str | None = None) -> Work:
+    """Sorts planned cells into those to run, those with a fresh record and those whose failure stays.
 
     A part with a fresh record, but whose outputs are gone, is fitted again for the cells that need it.
+    retry: the state, or "all", whose failures are trained again.
     """
+    if retry not in (None, "all", *FAILURES):
+        raise unknown("state to retry", str(retry), ("all", *FAILURES))
     records = {cell.key: results.usable(cell.key) for cell in cells}
     if not anew:
         for cell in cells:
             refuse_to_replace(records[cell.key], cell)
     fresh = {cell.key for cell in cells if is_fresh(records[cell.key], cell) and not anew}
-    todo = {cell.key for cell in cells} - fresh
+    retried = (*FAILURES,) if anew or retry == "all" else (retry,)
+    settled = {
+        cell.key: Outcome(cell, record, trained=False)
+        for cell in cells
+        if (record := records[cell.key]) and is_settled(record, cell) and record["state"] not in retried
+    }
+    todo = {cell.key for cell in cells} - fresh - set(settled)
     kept: set[str] = set()
     for cell in reversed(cells):
         if cell.key not in todo or cell.not_applicable:
@@ -113,7 +123,8 @@ def work(cells: Sequence[Cell], results: Results, cache: Cache, *, anew: bool = 
             if part.key in fresh and not (cache.output(part.fit_fingerprint) / "state.npz").is_file():
                 todo.add(part.key)
                 kept.add(part.key)
-    return Work([c for c in cells if c.key in todo], kept, [c for c in cells if c.key in fresh and c.key not in todo])
+    untouched = [c for c in cells if c.key in fresh and c.key not in todo]
+    return Work([c for c in cells if c.key in todo], kept, untouched, list(settled.values()))
 
 
 def expected_seconds(cells: Sequence[Cell], results: Results) -> dict[str, float]:
@@ -217,11 +228,12 @@ def run(
     threads: int = 1,
     data: Path | None = None,
     results: Path | None = None,
+    retry: str | None = None,
 ) -> pd.DataFrame:
     """Runs every chosen cell that has no fresh record; returns the table of all chosen cells, one row a record.
 
     results: where records lie and go; by default `results/local`, so that a notebook never changes committed tables.
-    changes: method -> field -> value. The other choices are those of `run_all.py run`.
+    changes: method -> field -> value. retry: see `run_all.py run --help`; so for the other choices.
     """
     from benchmark.report.tables import runs
 
@@ -229,7 +241,7 @@ def run(
     cells = choice.cells()
     place = Results(Path(results)) if results else Results.local()
     settings = Settings(place, Cache(cache_root()), data=data_folder(data), threads=threads, jobs=jobs or default_jobs())
-    todo = work(cells, place, settings.cache)
+    todo = work(cells, place, settings.cache, retry=retry)
     for _ in execute(todo, settings, watcher=Silent()):
         pass
     return runs(place, {cell.key for cell in cells})

@@ -161,9 +161,16 @@ def run(
         typer.Option(help="Where records go; by default the committed tables, or results/local for data of your own."),
     ] = None,
     accept: Annotated[bool, typer.Option("--accept", help="Train chosen cells anew and replace fresh records too.")] = False,
+    retry: Annotated[
+        str | None, typer.Option(help="Train these again too: failed, diverged, timeout, out_of_memory or all.")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be trained, and stop.")] = False,
 ) -> None:
-    """Trains every chosen cell that has no fresh record; writes records, tables and leaderboard. Resumes."""
+    """Trains every chosen cell that has no fresh record; writes records, tables and leaderboard. Resumes.
+
+    A cell whose method failed stays as it is, since it would fail again, until its code or settings change or --retry names
+    its state. Cells without data, and failures that were not the method's, are tried in each run.
+    """
     from benchmark.api import Choice, write_tables
     from benchmark.report.text import measured
     from benchmark.store import Results
@@ -174,7 +181,9 @@ def run(
     own = Results.local() if choice.outside else Results.committed()
     place = Results(results.resolve()) if results else own
     cells = choice.cells()
-    failed = _train(cells, place, jobs=jobs, data=data, anew=accept, threads=threads, dry_run=dry_run, executor=place_of_work)
+    failed = _train(
+        cells, place, jobs=jobs, data=data, anew=accept, threads=threads, dry_run=dry_run, executor=place_of_work, retry=retry
+    )
     if not dry_run and choice.outside:
         print(f"\n{measured(place, {cell.key for cell in cells})}\n\nrecords: {place.root}")
     elif not dry_run and results is None:
@@ -208,6 +217,7 @@ def _train(
     threads: int = 1,
     dry_run: bool = False,
     executor: Any = None,
+    retry: str | None = None,
 ) -> list[Any]:
     """Says what will be trained and what it cost before, trains it; returns the outcomes that did not end well."""
     from rich.console import Console
@@ -220,12 +230,12 @@ def _train(
 
     jobs = jobs or default_jobs()
     cache = Cache(cache_root())
-    todo = work(cells, place, cache, anew=anew)
+    todo = work(cells, place, cache, anew=anew, retry=retry)
     expected = expected_seconds(todo.train, Results.committed())
     unknown_cost = sum(1 for value in expected.values() if not value)
     said = f"about {duration(sum(expected.values()) / jobs)} with {jobs} jobs" if sum(expected.values()) else "cost not known yet"
     extra = f" ({unknown_cost} of unknown cost)" if 0 < unknown_cost < len(expected) else ""
-    print(f"{len(todo.train)} cells to train, {said}{extra}; {len(todo.fresh)} fresh already")
+    print(f"{len(todo.train)} cells to train, {said}{extra}; {len(todo.fresh)} fresh already{_settled(todo.settled)}")
     if dry_run:
         for cell in todo.train:
             print(f"  {cell.key}")
@@ -234,7 +244,15 @@ def _train(
     console = Console(soft_wrap=True)
     with Watch(console, total=len(todo.train), jobs=jobs, expected=expected) as watch:
         outcomes = execute(todo, settings, watcher=watch, expected=expected, executor=executor)
-        return [outcome for outcome in outcomes if outcome.record["state"] not in ("ok", "not_applicable")]
+        return [*(one for one in outcomes if one.record["state"] not in ("ok", "not_applicable")), *todo.settled]
+
+
+def _settled(outcomes: list[Any]) -> str:
+    """What is said of failures that stay: "; 2 failed kept; --retry failed trains them again"."""
+    states = sorted({outcome.record["state"] for outcome in outcomes})
+    counts = [f"{sum(outcome.record['state'] == state for outcome in outcomes)} {state} kept" for state in states]
+    word = states[0] if len(states) == 1 else "all"
+    return "; ".join(["", *counts, f"--retry {word} trains them again"]) if outcomes else ""
 
 
 def _report_failures(failed: list[Any]) -> int:

@@ -34,6 +34,7 @@ from methods.card import BUDGETS
 
 WALL_SECONDS = {"smoke": 120, "quick": 900, "full": 4 * 3600, "paper": 7 * 24 * 3600}
 DISK_MIB = 10 * 1024.0
+FAILURES = ("failed", "diverged", "timeout", "out_of_memory")
 HARNESS = "harness"  # the flag of a failure that is not the method's, so that the cell is tried again in the next run
 _OVER = {
     "wall": ("timeout", "wall seconds"),
@@ -81,6 +82,13 @@ def is_fresh(record: dict[str, Any] | None, cell: Cell) -> bool:
     if cell.not_applicable:
         return record["state"] == "not_applicable" and record["reason"] == cell.not_applicable
     return record["state"] == "ok" and record["fit_fingerprint"] == cell.fit_fingerprint
+
+
+def is_settled(record: dict[str, Any] | None, cell: Cell) -> bool:
+    """Whether a record says that the method itself failed in what is today's fit, so that it would fail again."""
+    if record is None or cell.not_applicable or HARNESS in record["flags"]:
+        return False
+    return record["state"] in FAILURES and record["fit_fingerprint"] == cell.fit_fingerprint
 
 
 class Bench:
@@ -142,6 +150,8 @@ class Bench:
         results = self.settings.results
         with results.claim(cell.key, waits=self._go_on):
             found = None if keep_record else results.usable(cell.key)
+            if found and is_settled(found, cell) and results.stamp(cell.key) != before:
+                return Outcome(cell, found, trained=False)
             if found is None or not is_fresh(found, cell) or (self.settings.fresh and results.stamp(cell.key) == before):
                 return self.run_cell(cell, keep_record=keep_record)
             if outputs and not self.cache.whole(cell.fit_fingerprint):

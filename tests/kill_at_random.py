@@ -3,13 +3,15 @@
     python tests/kill_at_random.py --times 20 --seed 0
 
 After each kill no process of the run is left and every record on disk is whole. At the end the records are those of an
-undisturbed run (all but cost and date), nothing is half-written, and no record or output was written a second time.
+undisturbed run (all but cost and date), nothing is half-written, and no record or output was written a second time. It
+prints each kill, and at the end a table of what was counted; the exit code is 0 where every promise was kept.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import itertools
 import json
 import os
 import random
@@ -27,12 +29,25 @@ import psutil
 
 ROOT = Path(__file__).resolve().parent.parent
 HOSTILE = Path(__file__).resolve().parent / "hostile"
-PATIENCE_SECONDS = 15
+PATIENCE_SECONDS = 30
+FAULTS = {
+    "lost": "finished records or outputs lost",
+    "doubled": "records or outputs written a second time",
+    "orphans": "kills after which a process was left",
+    "torn": "records that were not whole",
+    "different": "final records that differ from the undisturbed run's",
+    "left": "half-written files left at the end",
+    "exit": "runs that ended in another way than they should",
+}
 ASIDE = ("cost", "date")
 
 
 class Broken(AssertionError):
-    """A promise was not kept."""
+    """A promise was not kept. kind: which, of FAULTS."""
+
+    def __init__(self, kind: str, text: str) -> None:
+        super().__init__(text)
+        self.kind = kind
 
 
 @dataclass
@@ -73,7 +88,7 @@ class Place:
             try:
                 found[str(path.relative_to(root))] = json.loads(path.read_text(encoding="utf-8"))
             except ValueError as error:
-                raise Broken(f"{path} is not whole: {error}") from None
+                raise Broken("torn", f"{path} is not whole: {error}") from None
         return found
 
     def check(self) -> None:
@@ -81,8 +96,10 @@ class Place:
         end = time.monotonic() + PATIENCE_SECONDS
         while left := living(self.folder):
             if time.monotonic() > end:
-                raise Broken(f"processes are left: {left}")
+                raise Broken("orphans", f"processes are left: {left}")
             time.sleep(0.05)
+        if gone := [str(file) for file in self.seen if not file.exists()]:
+            raise Broken("lost", f"gone: {gone}")
         for key, record in self.records().items():
             path = self.folder / "results" / "records" / key
             outputs = self.folder / "cache" / "outputs" / record["fit_fingerprint"]
@@ -90,16 +107,16 @@ class Place:
                 status = file.stat()
                 stamp = (status.st_mtime_ns, status.st_ino)
                 if self.seen.setdefault(file, stamp) != stamp:
-                    raise Broken(f"{file} was written again")
+                    raise Broken("doubled", f"{file} was written again")
 
     def finish(self) -> dict[str, dict[str, Any]]:
         """Lets the run go on to its end; returns the records."""
         code = self.start().wait(timeout=600)
         if code != 0:
-            raise Broken(f"the last run ended with {code}:\n{(self.folder / 'log.txt').read_text()[-2000:]}")
+            raise Broken("exit", f"the last run ended with {code}:\n{(self.folder / 'log.txt').read_text()[-2000:]}")
         self.check()
         if parts := sorted(self.folder.rglob(".*.part")):
-            raise Broken(f"left half-written: {parts}")
+            raise Broken("left", f"left half-written: {parts}")
         return self.records()
 
 
@@ -117,11 +134,11 @@ def living(folder: Path) -> list[str]:
 def same(records: dict[str, dict[str, Any]], wanted: dict[str, dict[str, Any]]) -> None:
     """Broken where two runs' records differ in more than cost and date."""
     if set(records) != set(wanted):
-        raise Broken(f"records that only one run has: {sorted(set(records) ^ set(wanted))}")
+        raise Broken("lost", f"records that only one run has: {sorted(set(records) ^ set(wanted))}")
     for key, record in records.items():
         names = [name for name in {*record, *wanted[key]} - {*ASIDE} if record.get(name) != wanted[key].get(name)]
         if names:
-            raise Broken(f"{key} differs from the undisturbed run's in {', '.join(sorted(names))}")
+            raise Broken("different", f"{key} differs from the undisturbed run's in {', '.join(sorted(names))}")
 
 
 @dataclass(frozen=True)
@@ -143,7 +160,7 @@ def undisturbed(folder: Path) -> Reference:
         time.sleep(0.02)
     total = time.time() - began
     if run.returncode != 0:
-        raise Broken(f"the undisturbed run ended with {run.returncode}:\n{(folder / 'log.txt').read_text()[-2000:]}")
+        raise Broken("exit", f"the undisturbed run ended with {run.returncode}:\n{(folder / 'log.txt').read_text()[-2000:]}")
     place.check()
     return Reference(place.records(), first, total - first)
 
@@ -167,43 +184,74 @@ def disturb(place: Place, draw: random.Random, reference: Reference, number: int
     code = run.wait(timeout=60)
     place.check()
     if ended and code != 0:
-        raise Broken(f"a run that nobody had signalled ended with {code}")
+        raise Broken("exit", f"a run that nobody had signalled ended with {code}")
     if number == signal.SIGINT and code not in (130, 0):
-        raise Broken(f"Ctrl-C ended the run with {code}, not 130:\n{(place.folder / 'log.txt').read_text()[-2000:]}")
+        raise Broken("exit", f"Ctrl-C ended the run with {code}, not 130:\n{(place.folder / 'log.txt').read_text()[-2000:]}")
     if ended or code == 0:
         return None
     return f"{signal.Signals(number).name} after {time.time() - began:.1f} s, {len(place.records())} records"
 
 
+@dataclass
+class Tally:
+    """What was counted. compared: final records held against the undisturbed run's."""
+
+    kills: int = 0
+    early: int = 0
+    rounds: int = 0
+    compared: int = 0
+    faults: dict[str, int] = field(default_factory=lambda: dict.fromkeys(FAULTS, 0))
+
+    def finish(self, place: Place, reference: Reference) -> None:
+        """Lets a round go on to its end, and compares."""
+        records = place.finish()
+        same(records, reference.records)
+        self.rounds += 1
+        self.compared += len(records)
+
+    def table(self) -> str:
+        """The counts in Markdown."""
+        rows = {
+            "kills by SIGKILL at a random moment": self.kills,
+            "of them before any record was there": self.early,
+            "runs that went on to their end": self.rounds,
+            "final records compared with an undisturbed run's": self.compared,
+            **{FAULTS[kind]: count for kind, count in self.faults.items()},
+        }
+        return "\n".join(["| counted | number |", "|---|---|", *(f"| {what} | {count} |" for what, count in rows.items())])
+
+
 def main() -> int:
-    """Kills `--times` times; starts over in a new folder whenever a run got to its end."""
+    """Kills `--times` times; starts over in a new folder whenever a run got to its end or a promise was broken."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--times", type=int, default=20, help="how many kills")
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
     arguments = parser.parse_args()
-    draw, kills, rounds = random.Random(arguments.seed), 0, 0
+    draw, tally = random.Random(arguments.seed), Tally()
     folder = Path(tempfile.mkdtemp(prefix="kill-at-random-"))
+    places = (Place(folder / f"round{number}") for number in itertools.count())
     try:
         reference = undisturbed(folder / "undisturbed")
         print(f"undisturbed: {len(reference.records)} records in {reference.start:.1f} + {reference.work:.1f} s", flush=True)
-        place = Place(folder / "round0")
-        while kills < arguments.times:
-            said = disturb(place, draw, reference)
-            if said:
-                kills += 1
-                print(f"{kills:3}  {said}", flush=True)
-                continue
-            same(place.finish(), reference.records)
-            rounds += 1
-            place = Place(folder / f"round{rounds}")
-        same(place.finish(), reference.records)
-        print(f"{kills} kills, {rounds + 1} runs to the end: every record is the undisturbed run's; nothing is left over")
-    except Broken as error:
-        print(f"broken: {error}", file=sys.stderr)
-        return 1
+        place = next(places)
+        while tally.kills < arguments.times or place.seen:
+            try:
+                said = disturb(place, draw, reference) if tally.kills < arguments.times else None
+                if said:
+                    tally.kills += 1
+                    tally.early += not place.seen
+                    print(f"{tally.kills:3}  {said}", flush=True)
+                    continue
+                tally.finish(place, reference)
+            except Broken as error:
+                tally.faults[error.kind] += 1
+                print(f"broken ({error.kind}): {error}", flush=True)
+            shutil.rmtree(place.folder, ignore_errors=True)
+            place = next(places)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    return 0
+    print(f"\nseed {arguments.seed}:\n\n{tally.table()}")
+    return int(any(tally.faults.values()))
 
 
 if __name__ == "__main__":
