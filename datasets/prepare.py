@@ -50,7 +50,7 @@ def prepare(name: str, *, cache: Path, data: Path | None = None, download: bool 
     index = cache / "labels" / "index" / f"{name}.json"
     known = _intact(index, cache, card)
     if known is None:
-        raw = read(name, Source(data, cache, download, name=name))
+        raw = read(name, Source(data, cache, download, name=name, bound=_bound(card)))
         check(name, raw, card)
         known = _write(name, raw, card, cache)
         write_text(index, canonical_json(known))
@@ -66,6 +66,11 @@ def prepare(name: str, *, cache: Path, data: Path | None = None, download: bool 
         classes=card.classes,
         has_split=bool(card.n_test),
     )
+
+
+def _bound(card: Card) -> int:
+    """How many bytes an archive with the arrays of a card may hold at most: inputs as float64, labels and split as int64."""
+    return 8 * card.n * (math.prod(card.shape) + 2) + (1 << 20)
 
 
 def fold_seed(name: str) -> int:

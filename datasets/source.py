@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import lzma
 import pickle
+import struct
 import tarfile
 import zipfile
 import zlib
@@ -24,13 +24,16 @@ _BROKEN = (
     EOFError,
     ValueError,
     KeyError,
-    gzip.BadGzipFile,
+    MemoryError,
+    RuntimeError,  # a locked zip, JSON nested too deep, a way of packing nobody knows
     lzma.LZMAError,
     pickle.UnpicklingError,
+    struct.error,
     tarfile.TarError,
     zipfile.BadZipFile,
     zlib.error,
 )
+BOUND = 4 << 30  # bytes of arrays in an archive, where nothing better is known
 
 
 class Source:
@@ -38,13 +41,15 @@ class Source:
 
     data: the user's folder (`BLINDBENCH_DATA` or `--data`), in torchvision's layout. cache: the cache, whose folder
     `raw` holds downloads in the same layout. download: whether official addresses may be asked. name: for messages.
+    bound: how many bytes of arrays an archive may hold.
     """
 
-    def __init__(self, data: Path | None, cache: Path, download: bool = False, *, name: str = "NAME") -> None:
+    def __init__(self, data: Path | None, cache: Path, download: bool = False, *, name: str = "NAME", bound: int = BOUND) -> None:
         self.data = Path(data) if data else None
         self.raw = Path(cache) / "raw"
         self.download = download
         self.name = name
+        self.bound = bound
 
     @property
     def _roots(self) -> list[Path]:

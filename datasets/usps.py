@@ -4,13 +4,13 @@ Hull, "A database for handwritten text recognition research", TPAMI 1994; the fo
 (Hastie, Tibshirani and Friedman), whose pixels lie in −1..1.
 """
 
-import gzip
 from pathlib import Path
 
 import numpy as np
 
 from datasets.base import Card, Raw
 from datasets.parts import npz
+from datasets.parts.bounded import gunzip
 from datasets.parts.joined import joined
 from datasets.source import Source
 
@@ -35,6 +35,7 @@ card = Card(
         "usps/zip.test.gz": "sha256:8dacc3c6e136af6c3488de9e5113a7daf140c8c2f1f0b61c54ee02f03f1a962f",
     },
 )
+_BOUND = 64 << 20  # bytes of text; the train file has 13 million
 _URL = "https://hastie.su.domains/ElemStatLearn/datasets/"
 
 
@@ -52,8 +53,7 @@ def load(source: Source) -> Raw:
 
 def read_text(path: Path) -> tuple[np.ndarray, np.ndarray]:
     """One packed text file, a row a line: its label, then 256 values v in −1..1, which become round((v + 1)/2·255)."""
-    with gzip.open(path, "rt", encoding="ascii") as stream:
-        rows = [line.split() for line in stream]
+    rows = [line.split() for line in gunzip(path.read_bytes(), _BOUND).decode("ascii").splitlines()]
     width = 1 + 16 * 16
     wrong = next((number for number, row in enumerate(rows, 1) if len(row) != width), None)
     if wrong or not rows:

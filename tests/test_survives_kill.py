@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import signal
 from pathlib import Path
@@ -22,11 +23,14 @@ def test_five_kills_and_a_ctrl_c_change_nothing(reference: kill_at_random.Refere
     """After five kills and a Ctrl-C at random moments the run ends with the undisturbed run's records, each written once."""
     assert len(reference.records) == 10
     assert all(record["state"] == "ok" for record in reference.records.values())
-    place, draw = kill_at_random.Place(tmp_path / "killed"), random.Random(4)
-    numbers = [signal.SIGKILL, signal.SIGINT, *[signal.SIGKILL] * 4]
-    said = [kill_at_random.disturb(place, draw, reference, number) for number in numbers]
-    assert said[0], said
-    assert said[1], said
+    draw, places = random.Random(4), (kill_at_random.Place(tmp_path / str(number)) for number in itertools.count())
+    place, disturbed = next(places), 0
+    for number in [signal.SIGKILL, signal.SIGINT, *[signal.SIGKILL] * 4]:
+        while not kill_at_random.disturb(place, draw, reference, number):  # it had come to its end before
+            kill_at_random.same(place.finish(), reference.records)
+            place = next(places)
+        disturbed += 1
+    assert disturbed == 6
     kill_at_random.same(place.finish(), reference.records)
 
 
@@ -37,3 +41,23 @@ def test_differing_records_would_be_found() -> None:
     for records in ({}, {"a": {"scores": {"acc": 0.6}}}):
         with pytest.raises(kill_at_random.Broken):
             kill_at_random.same(records, wanted)
+
+
+def test_what_happens_to_files_would_be_found(tmp_path: Path) -> None:
+    """A record that is gone, or was written a second time, is found, and each is counted as what it is."""
+    path = tmp_path / "results" / "records" / "a.json"
+    path.parent.mkdir(parents=True)
+    (tmp_path / "cache" / "outputs" / "f").mkdir(parents=True)
+    path.write_text('{"fit_fingerprint": "f"}')
+    place = kill_at_random.Place(tmp_path)
+    place.check()
+    path.write_text('{"fit_fingerprint": "f"}')
+    with pytest.raises(kill_at_random.Broken, match="written again") as doubled:
+        place.check()
+    path.unlink()
+    with pytest.raises(kill_at_random.Broken, match="gone") as lost:
+        place.check()
+    path.write_text('{"fit_')
+    with pytest.raises(kill_at_random.Broken, match="not whole") as torn:
+        place.check()
+    assert [error.value.kind for error in (doubled, lost, torn)] == ["doubled", "lost", "torn"]

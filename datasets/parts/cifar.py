@@ -33,21 +33,36 @@ def load(source: Source, files: Mapping[str, str], url: str, *, labels: str = "l
 
 def unpickle(data: bytes, labels: str) -> tuple[np.ndarray, np.ndarray]:
     """One batch, whose checksum the caller has verified: images [n, 3, 32, 32] uint8, labels [n] int64."""
-    batch = _Unpickler(io.BytesIO(data), encoding="bytes").load()
+    try:
+        batch = _Unpickler(io.BytesIO(data), encoding="bytes").load()
+    except Exception as error:  # a hostile pickle may raise anything
+        raise ValueError(f"it is no pickle of arrays: {error}") from error
     if not isinstance(batch, dict) or not {b"data", labels.encode()} <= set(batch):
         raise ValueError(f"it holds no batch with data and {labels}")
-    return batch[b"data"].reshape(-1, 3, 32, 32), np.array(batch[labels.encode()], np.int64)
+    images, classes = batch[b"data"], batch[labels.encode()]
+    if not isinstance(images, np.ndarray) or images.dtype != np.uint8 or images.ndim != 2 or images.shape[1] != 3 * 32 * 32:
+        raise ValueError("its data are no array [n, 3072] of unsigned bytes")
+    if not isinstance(classes, list) or not all(type(label) is int and 0 <= label < 1000 for label in classes):
+        raise ValueError(f"its {labels} are no list of numbers from 0")
+    return images.reshape(-1, 3, 32, 32), np.array(classes, np.int64)
 
 
-class _Unpickler(pickle.Unpickler):
+class _Unpickler(pickle._Unpickler):  # type: ignore[name-defined,misc]  # the one in C makes room for four billion objects if asked
     """Knows NumPy's arrays and nothing else, so that no other code can be called."""
 
     def find_class(self, module: str, name: str) -> Any:
         allowed = {
-            ("numpy.core.multiarray", "_reconstruct"): np.empty(0).__reduce__()[0],
-            ("numpy", "ndarray"): np.ndarray,
-            ("numpy", "dtype"): np.dtype,
+            ("numpy.core.multiarray", "_reconstruct"): lambda *_: np.empty(0),  # its shape comes with its bytes
+            ("numpy", "ndarray"): None,  # named, never called
+            ("numpy", "dtype"): _byte,
         }
         if (module, name) not in allowed:
             raise pickle.UnpicklingError(f"it asks for {module}.{name}, which is refused")
         return allowed[module, name]
+
+
+def _byte(code: Any, *_: Any) -> np.dtype:
+    """The one type that a batch holds."""
+    if code not in ("u1", b"u1"):
+        raise pickle.UnpicklingError(f"it holds an array of type {code!r}, not of unsigned bytes")
+    return np.dtype("u1")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import zipfile
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -11,6 +10,7 @@ import numpy as np
 
 from datasets.base import Raw
 from datasets.parts import idx
+from datasets.parts.bounded import gunzip, whole
 from datasets.parts.joined import joined
 
 if TYPE_CHECKING:
@@ -43,7 +43,8 @@ def _part(archive: zipfile.ZipFile, stem: str, first: int) -> tuple[np.ndarray, 
 
 
 def _member(archive: zipfile.ZipFile, name: str, ndim: int) -> np.ndarray:
-    array = idx.parse(gzip.decompress(archive.read(name)))
+    with archive.open(name) as stream:
+        array = idx.parse(gunzip(whole(stream)))
     if array.ndim != ndim:
         raise ValueError(f"its member {name} has {array.ndim} axes, not {ndim}")
     return array

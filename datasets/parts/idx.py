@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import struct
 from math import prod
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from datasets.base import Raw
+from datasets.parts.bounded import gunzip
 from datasets.parts.joined import joined
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ _UNSIGNED_BYTE = 8
 
 def read(path: Path) -> np.ndarray:
     """The array in an IDX file of unsigned bytes, packed (`.gz`) or not; ValueError where it is anything else."""
-    return parse(gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes())
+    return parse(gunzip(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes())
 
 
 def parse(data: bytes) -> np.ndarray:

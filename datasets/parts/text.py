@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import lzma
 import math
@@ -15,6 +16,7 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 
 from datasets.base import Raw
+from datasets.parts.bounded import Bounded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -103,7 +105,7 @@ def as_raw(texts: Iterable[Text], split: bool) -> Raw:
 def read_lines(path: Path, class_names: Sequence[str]) -> list[Text]:
     """The documents in an xz-packed file of JSON lines with the keys target, target_name, id, text and, with a split, split."""
     documents = []
-    with lzma.open(path, "rt", encoding="utf-8") as stream:
+    with lzma.open(path) as packed, io.TextIOWrapper(io.BufferedReader(Bounded(packed)), encoding="utf-8") as stream:
         for number, line in enumerate(stream, 1):
             fields = json.loads(line)
             if not isinstance(fields, dict) or not all(isinstance(fields.get(key), str) for key in ("target_name", "id", "text")):
