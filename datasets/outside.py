@@ -18,6 +18,7 @@ from benchmark.ground.errors import MissingData, UserError
 from benchmark.ground.files import sha256, sha256_array
 from datasets.base import Card, Raw
 from datasets.parts import npz
+from datasets.source import BROKEN
 
 KINDS = ("folder", "npz", "features")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".ppm", ".pgm", ".pbm", ".tif", ".tiff", ".webp")
@@ -109,7 +110,7 @@ def _archive(path: Path, *, features: bool) -> tuple[Raw, list[str], str]:
         raise UserError(f"{path} is no file; give a .npz with inputs or images, and labels and split where there are any")
     try:
         raw, words = npz.read_any(path)
-    except npz.BROKEN as error:
+    except BROKEN as error:
         raise UserError(f"{path} can't be read: {' '.join(str(error).split())}") from None
     if features and raw.inputs.ndim != 2:
         raise UserError(f"{path} holds {raw.inputs.ndim}-dimensional inputs; features are [n, d]; name images as npz:{path}")

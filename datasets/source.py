@@ -19,7 +19,7 @@ from benchmark.ground.errors import MissingData, UserError
 from benchmark.ground.files import remove, scratch_name
 
 _SCHEMES = ("https",)
-_BROKEN = (
+BROKEN = (
     OSError,
     EOFError,
     ValueError,
@@ -87,7 +87,7 @@ class Source:
             yield
         except MissingData:
             raise
-        except _BROKEN as error:
+        except BROKEN as error:
             raise self.damaged(path, " ".join(str(error).split()) or type(error).__name__) from error
 
     def damaged(self, path: Path, what: str) -> MissingData:
