@@ -12,13 +12,9 @@ import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
-from urllib.parse import urljoin, urlsplit
 
 from benchmark.ground.errors import MissingData, UserError
-from benchmark.ground.files import remove, scratch_name
 
-_SCHEMES = ("https",)
 BROKEN = (
     OSError,
     EOFError,
@@ -100,44 +96,21 @@ class Source:
         return MissingData(f"dataset {self.name!r}: {what}; next: {get}set BLINDBENCH_DATA to a folder that has the file{why}")
 
     def _fetch(self, path: str, checksum: str, urls: Sequence[str]) -> Path:
-        """Downloads into a folder that is removed whatever happens; only a whole, verified file moves to its place."""
-        import pooch
+        """Downloads from the first address that has it; only a whole, verified file moves to its place."""
+        from datasets.parts import download
 
-        pooch.get_logger().setLevel("ERROR")
         for url in urls:
-            _require_https(url)
+            download.require_https(url)
         target = self.raw / path
         target.parent.mkdir(parents=True, exist_ok=True)
-        folder = target.with_name(scratch_name(target.name))
         failures = []
         for url in urls:
-            getter = pooch.HTTPDownloader(timeout=60, hooks={"response": _refuse_downgrade})
             try:
-                got = Path(pooch.retrieve(url, None, fname=target.name, path=folder, downloader=getter))
-                wrong = _mismatch(got, checksum)
-                if wrong:
-                    raise ValueError(wrong)
-                got.replace(target)
+                download.download(url, target, lambda found: _mismatch(found, checksum))
                 return target
-            except UserError:
-                raise
-            except (OSError, ValueError) as error:
+            except (download.Broken, OSError) as error:
                 failures.append(f"{url}: {' '.join(str(error).split())}")
-            finally:
-                remove(folder)
         raise self._error(f"the download of {path} failed ({'; '.join(failures)})")
-
-
-def _require_https(url: str) -> None:
-    if urlsplit(url).scheme not in _SCHEMES:
-        raise UserError(f"the address {url!r} is refused: downloads go over https only; give an https address")
-
-
-def _refuse_downgrade(response: Any, *_: Any, **__: Any) -> None:
-    """Called for every response, redirects among them, before the next hop is asked."""
-    _require_https(response.url)
-    if response.is_redirect:
-        _require_https(urljoin(response.url, response.headers["location"]))
 
 
 def _mismatch(path: Path, checksum: str) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import threading
+import time
 from collections.abc import Iterator
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -12,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from benchmark.ground.errors import MissingData, UserError
-from datasets import source as module
+from benchmark.store import Cache
+from datasets.parts import download
 from datasets.source import Source
 
 BODY = b"the official bytes" * 1000
@@ -132,33 +135,143 @@ def test_reading_turns_errors_into_one_line(roots: tuple[Path, Path]) -> None:
 
 
 class Server(BaseHTTPRequestHandler):
-    """Answers with the right file, a wrong one, one that is cut off, or a redirect."""
+    """Answers as its path says. asked: every path and the Range that came with it."""
 
     asked: list[str] = []
+    ranges: list[str | None] = []
 
     def do_GET(self) -> None:
         """Answers one request."""
         self.asked.append(self.path)
-        bodies = {"/x": BODY, "/wrong": b"no", "/cut": BODY[:100]}
-        if self.path == "/elsewhere":
+        self.ranges.append(self.headers.get("Range"))
+        if self.path in REDIRECTS:
             self.send_response(302)
-            self.send_header("Location", "/x")
+            self.send_header("Location", REDIRECTS[self.path])
             self.end_headers()
             return
-        self.send_response(200 if self.path in bodies else 404)
-        body = bodies.get(self.path, b"")
-        self.send_header("Content-Length", str(len(BODY) if self.path == "/cut" else len(body)))
+        getattr(self, self.path.strip("/"), self.absent)()
+
+    @property
+    def first(self) -> bool:
+        """Whether this is the first request for its path."""
+        return self.asked.count(self.path) == 1
+
+    def answer(self, body: bytes, *, status: int = 200, length: int | None = None, **headers: str) -> None:
+        """Sends headers and a body."""
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body) if length is None else length))
+        for name, value in headers.items():
+            self.send_header(name.replace("_", "-"), value)
         self.end_headers()
-        self.wfile.write(body)
+        with contextlib.suppress(ConnectionError):
+            self.wfile.write(body)
+
+    def absent(self) -> None:
+        """404, whatever the path."""
+        self.answer(b"", status=404)
+
+    def forbidden(self) -> None:
+        """403."""
+        self.answer(b"", status=403)
+
+    def x(self) -> None:
+        """The right file."""
+        self.answer(BODY)
+
+    def wrong(self) -> None:
+        """Another file."""
+        self.answer(b"no")
+
+    def cut(self) -> None:
+        """Always the first hundred bytes, whatever is asked."""
+        self.answer(BODY[:100], length=len(BODY))
+
+    def ill(self) -> None:
+        """500 at first."""
+        self.answer(b"", status=500) if self.first else self.answer(BODY)
+
+    def resumes(self) -> None:
+        """Cut off at first; then what is missing, if it is still the version that was asked for."""
+        asked = self.headers.get("Range")
+        if not asked:
+            self.answer(BODY[:5000], length=len(BODY), ETag='"one"')
+            return
+        assert self.headers["If-Range"] == '"one"'
+        start = int(asked.removeprefix("bytes=").removesuffix("-"))
+        headers = {"ETag": '"one"', "Content_Range": f"bytes {start}-{len(BODY) - 1}/{len(BODY)}"}
+        self.answer(BODY[start:][:5000], status=206, length=len(BODY) - start, **headers)
+
+    def changes(self) -> None:
+        """Cut off at first, and then another version."""
+        if self.first:
+            self.answer(b"old" * 2000, length=len(BODY), ETag='"one"')
+        else:
+            self.answer(BODY, ETag='"two"')
+
+    def another_part(self) -> None:
+        """Cut off at first, and then a part that nobody asked for."""
+        if self.first:
+            self.answer(BODY[:5000], length=len(BODY), ETag='"one"')
+        elif "Range" in self.headers:
+            self.answer(BODY[7:], status=206, Content_Range=f"bytes 7-{len(BODY) - 1}/{len(BODY)}")
+        else:
+            self.answer(BODY)
+
+    def lies(self) -> None:
+        """Sound so far, but what was cut off was of another file: only the checksum tells."""
+        if self.first:
+            self.answer(b"?" * 5000, length=len(BODY), ETag='"one"')
+        elif "Range" in self.headers:
+            self.answer(BODY[5000:], status=206, Content_Range=f"bytes 5000-{len(BODY) - 1}/{len(BODY)}")
+        else:
+            self.answer(BODY)
+
+    def more(self) -> None:
+        """More than it announces."""
+        self.answer(BODY + b"and more", length=len(BODY))
+
+    def less(self) -> None:
+        """It announces less than the file has."""
+        self.answer(BODY, length=len(BODY) - 10)
+
+    def huge(self) -> None:
+        """It announces more than anybody wants."""
+        self.answer(BODY, length=1 << 50)
+
+    def endless(self) -> None:
+        """It announces nothing and does not end."""
+        self.send_response(200)
+        self.end_headers()
+        with contextlib.suppress(ConnectionError):
+            while True:
+                self.wfile.write(BODY)
+
+    def trickles(self) -> None:
+        """A byte now and then."""
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(BODY)))
+        self.end_headers()
+        with contextlib.suppress(ConnectionError):
+            for place in range(100):
+                self.wfile.write(BODY[place : place + 1])
+                time.sleep(0.02)
+
+    def hangs(self) -> None:
+        """Nothing for a while."""
+        time.sleep(1)
 
     def log_message(self, *_: object) -> None:
         """Says nothing."""
+
+
+REDIRECTS = {"/elsewhere": "/x", "/round": "/round", "/down": "http://localhost:1/x"}
 
 
 @pytest.fixture
 def address() -> Iterator[str]:
     """The address of a server on this machine, which has been asked for nothing yet."""
     Server.asked.clear()
+    Server.ranges.clear()
     with ThreadingHTTPServer(("127.0.0.1", 0), Server) as server:
         thread = threading.Thread(target=partial(server.serve_forever, poll_interval=0.01))
         thread.start()
@@ -170,7 +283,8 @@ def address() -> Iterator[str]:
 @pytest.fixture
 def plain_http(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lets a test download without encryption from its own machine."""
-    monkeypatch.setattr(module, "_SCHEMES", ("https", "http"))
+    monkeypatch.setattr(download, "SCHEMES", ("https", "http"))
+    monkeypatch.setattr(download, "PAUSE_SECONDS", 0.0)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
 
 
@@ -196,13 +310,82 @@ def test_download_follows_on(roots: tuple[Path, Path], address: str) -> None:
 
 
 @pytest.mark.usefixtures("plain_http")
-@pytest.mark.parametrize("path", ["wrong", "cut", "absent"])
-def test_bad_download(roots: tuple[Path, Path], address: str, path: str) -> None:
-    """A wrong, cut-off or absent download is one line, and nothing of it stays in the cache."""
-    with pytest.raises(MissingData, match=f"{address}/{path}: ") as error:
+@pytest.mark.parametrize(
+    ("path", "said", "times"),
+    [
+        ("wrong", "its md5 is", 1),
+        ("less", "its md5 is", 1),
+        ("absent", "the server says 404", 1),
+        ("forbidden", "the server says 403", 1),
+        ("round", "redirects", 31),
+        ("huge", "it has 1,125,899,906,842,624 bytes; at most", 1),
+        ("endless", "it has more than the 2,097,152 bytes", 1),
+        ("cut", "IncompleteRead|100 of 18,000 bytes came", download.TRIES),
+        ("trickles", "bytes came in 0 s", download.TRIES),
+        ("hangs", "timed out", download.TRIES),
+    ],
+)
+def test_bad_download(
+    roots: tuple[Path, Path], address: str, path: str, said: str, times: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever goes wrong is one line, after as many tries as it deserves; nothing takes the file's place."""
+    if path == "trickles":
+        monkeypatch.setattr(download, "SLOW_SECONDS", 0.1)
+    if path == "hangs":
+        monkeypatch.setattr(download, "TIMEOUT_SECONDS", 0.1)
+    if path == "endless":
+        monkeypatch.setattr(download, "BOUND", 1 << 21)
+    with pytest.raises(MissingData, match=f"{address}/{path}: .*({said})") as error:
         fetch(roots[1], f"{address}/{path}")
     one_line(error)
-    assert files(roots[1]) == []
+    assert len(Server.asked) == times
+    assert not Source(None, roots[1]).has("MNIST/x")
+    assert all(name.endswith((".half", ".tag")) for name in files(roots[1]))
+
+
+@pytest.mark.usefixtures("plain_http")
+@pytest.mark.parametrize(
+    ("path", "ranges"),
+    [
+        ("ill", [None, None]),
+        ("more", [None]),
+        ("resumes", [None, "bytes=5000-", "bytes=10000-", "bytes=15000-"]),
+        ("changes", [None, "bytes=6000-"]),
+        ("another_part", [None, "bytes=5000-", None]),
+        ("lies", [None, "bytes=5000-", None]),
+    ],
+)
+def test_what_broke_is_mended(roots: tuple[Path, Path], address: str, path: str, ranges: list[str | None]) -> None:
+    """What broke goes on where it broke, or starts anew where it is another version by now; then nothing but the file is left."""
+    assert fetch(roots[1], f"{address}/{path}").read_bytes() == BODY
+    assert Server.ranges == ranges
+    assert files(roots[1]) == ["raw/MNIST/x"]
+
+
+@pytest.mark.usefixtures("plain_http")
+def test_the_next_run_goes_on(roots: tuple[Path, Path], address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What one run has got the next one needs not ask for; between them the cache's tidying lets it lie."""
+    cache = roots[1]
+    with monkeypatch.context() as patch:
+        patch.setattr(download, "TRIES", 2)
+        with pytest.raises(MissingData):
+            fetch(cache, f"{address}/resumes")
+    assert sum(path.stat().st_size for path in cache.rglob("*.half")) == 10000
+    Cache(cache).tidy()
+    assert fetch(cache, f"{address}/resumes").read_bytes() == BODY
+    assert Server.ranges == [None, "bytes=5000-", "bytes=10000-", "bytes=15000-"]
+    assert files(cache) == ["raw/MNIST/x"]
+
+
+@pytest.mark.usefixtures("plain_http")
+def test_two_runs_don_t_write_one_file(roots: tuple[Path, Path], address: str) -> None:
+    """While one process downloads a file another says so, and asks the server for nothing."""
+    half = download._Half(roots[1] / "raw" / "MNIST" / "x", f"{address}/x")
+    half.path.parent.mkdir(parents=True)
+    with half.alone(), pytest.raises(MissingData, match="another process is downloading it"):
+        fetch(roots[1], f"{address}/x")
+    assert Server.asked == []
+    assert fetch(roots[1], f"{address}/x").read_bytes() == BODY
 
 
 @pytest.mark.usefixtures("plain_http")
@@ -230,7 +413,7 @@ def test_no_redirect_down_to_http(roots: tuple[Path, Path], address: str, monkey
         if url.endswith("/x"):
             raise UserError(f"{url} is refused")
 
-    monkeypatch.setattr(module, "_require_https", require)
+    monkeypatch.setattr(download, "require_https", require)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     with pytest.raises(UserError, match="/x is refused"):
         fetch(roots[1], f"{address}/elsewhere")
