@@ -28,7 +28,7 @@ from benchmark.executors.order import Watcher, in_order
 from benchmark.ground.errors import UserError, unknown
 from benchmark.ground.files import remove
 from benchmark.plan import Cell
-from benchmark.runner import Clerk, Outcome, Settings
+from benchmark.runner import HARNESS, Clerk, Outcome, Settings
 from benchmark.store import ROOT
 from datasets import outside
 
@@ -238,7 +238,7 @@ class _Crew:
         except Exception as error:
             if unfit := self._unfit(error):
                 raise unfit from None
-            outcome = Outcome(cell, self.clerk.record(cell, "failed", _said(error)), False)
+            outcome = Outcome(cell, self.clerk.record(cell, "failed", _said(error), flags=[HARNESS]), False)
             assignments = None
         else:
             record = {**answer.record, "commit": self.clerk.commit, "dirty": self.clerk.dirty}
