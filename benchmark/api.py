@@ -22,6 +22,7 @@ from datasets.outside import is_outside
 if TYPE_CHECKING:
     import pandas as pd
 
+
 @dataclass(frozen=True)
 class Choice:
     """Which cells a run is about; what is None comes from the suite.

@@ -103,7 +103,6 @@ class Bench:
         self.clerk = Clerk(settings)
         self.code = snapshot_code(self.cache)
         self._stack, self._starting, self._closed = stack, threading.Lock(), False
-        stack.callback(setattr, self, "_closed", True)
         self.blind = self._start("benchmark.worker")
         self.sighted = self._start("benchmark.score")
         self.progress: dict[str, tuple[int, int]] = {}
@@ -117,7 +116,11 @@ class Bench:
         settings.cache.tidy()
         settings.results.tidy()
         with ExitStack() as stack:
-            yield cls(settings, stack)
+            bench = cls(settings, stack)
+            try:
+                yield bench
+            finally:
+                bench._closed = True  # before its servers end, so that none is begun anew
 
     def prepared(self, name: str) -> Any:
         """The prepared dataset, made once a run; MissingData again where it was missing."""
