@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,7 @@ import torch
 from torch import Tensor
 
 from methods.base import Method
+from methods.checkpoint import Checkpoint, draw_on, draws, put_back, states
 
 SNAPSHOTS = 10
 
@@ -44,7 +46,8 @@ class Run:
         parts: Mapping[str, Method] | None = None,
         supervision: Supervision | None = None,
         on_progress: Callable[[int, int], None] | None = None,
-        on_snapshot: Callable[[], None] | None = None,
+        on_snapshot: Callable[[], Any] | None = None,
+        checkpoint: Checkpoint | None = None,
     ) -> None:
         self.seed = seed
         self.device = torch.device(device)
@@ -52,40 +55,84 @@ class Run:
         self.parts = dict(parts or {})
         self.supervision = supervision
         self.curve: dict[str, list[float]] = {}
-        self.paused_wall = self.paused_cpu = 0.0
+        self.snapshots: list[Any] = []
         self._sums: dict[str, Tensor | float] = {}
         self._counts: dict[str, int] = {}
         self._on_progress, self._on_snapshot = on_progress, on_snapshot
         self._last_progress = 0.0
+        self._checkpoint, self._saved, self._phase = checkpoint, checkpoint.load() if checkpoint else None, 0
+        self._began = (time.perf_counter(), time.process_time())
+        self._other = (0.0, 0.0)  # to take off the clock: pauses; less what was spent before a kill
 
     def integer(self) -> int:
         """A seed for a library, drawn from the run's generator: an int in 0..2^31-1."""
         return int(torch.randint(0, 2**31 - 1, (), generator=self.generator))
 
-    def epochs(self, count: int, *, snapshots: bool = True) -> Iterator[int]:
+    def epochs(self, count: int, *, snapshots: bool = True, keep: Mapping[str, Any] | None = None) -> Iterator[int]:
         """Counts epochs 0..count-1; in between reports progress, guards against NaN and takes the snapshots.
 
-        snapshots=False for a phase whose assignments mean nothing yet (a pretraining).
+        snapshots=False for a phase whose assignments mean nothing yet (a pretraining). keep: everything the loop changes, by
+        name (networks, optimisers, schedules, tensors). A killed cell then goes on from its last checkpoint, to the same bytes
+        as an undisturbed one: the states are put back, and so are all random draws and curves.
         """
+        phase, self._phase = self._phase, self._phase + 1
         due = {round(count * (i + 1) / SNAPSHOTS) for i in range(SNAPSHOTS)} if count >= SNAPSHOTS else set(range(1, count + 1))
-        for epoch in range(count):
+        for epoch in range(0 if keep is None else self._resumed(phase, count, keep), count):
             yield epoch
             self._close_epoch()
             self._progress(epoch + 1, count)
             if snapshots and epoch + 1 in due and epoch + 1 < count:
                 self.snapshot()
+            if keep is not None and self._checkpoint and self._checkpoint.due:
+                self._keep(phase, epoch + 1, keep)
 
     def snapshot(self) -> None:
         """Has the harness note the present assignments, off the method's clock. The last state is always noted."""
         if self._on_snapshot is None:
             return
-        wall, cpu = time.perf_counter(), time.process_time()
-        state = torch.get_rng_state()
-        with torch.no_grad():
-            self._on_snapshot()
-        torch.set_rng_state(state)
-        self.paused_wall += time.perf_counter() - wall
-        self.paused_cpu += time.process_time() - cpu
+        with self._paused(), torch.no_grad():
+            state = torch.get_rng_state()
+            self.snapshots.append(self._on_snapshot())
+            torch.set_rng_state(state)
+
+    def spent(self) -> tuple[float, float]:
+        """(wall, processor) seconds of the fit so far, without snapshots and checkpoints, with what was spent before a kill."""
+        now = (time.perf_counter(), time.process_time())
+        wall, cpu = (n - began - other for n, began, other in zip(now, self._began, self._other, strict=True))
+        return wall, cpu
+
+    @contextmanager
+    def _paused(self) -> Iterator[None]:
+        before = self.spent()
+        yield
+        self._turn_back(before)
+
+    def _turn_back(self, to: tuple[float, float]) -> None:
+        """Sets the clock."""
+        wall, cpu = (other + now - then for other, now, then in zip(self._other, self.spent(), to, strict=True))
+        self._other = (wall, cpu)
+
+    def _keep(self, phase: int, epoch: int, keep: Mapping[str, Any]) -> None:
+        """Writes a checkpoint, off the method's clock."""
+        assert self._checkpoint is not None
+        with self._paused():
+            own = {"curve": self.curve, "snapshots": self.snapshots, "spent": self.spent()}
+            place = {"phase": phase, "epoch": epoch, "states": states(keep), "draws": draws(self.generator, self.device)}
+            self._checkpoint.save({**place, **own})
+
+    def _resumed(self, phase: int, count: int, keep: Mapping[str, Any]) -> int:
+        """The epoch to go on with: 0 without a checkpoint, `count` in a loop that had ended before it was written."""
+        if self._saved is None:
+            return 0
+        if self._saved["phase"] > phase:
+            return count
+        saved, self._saved = self._saved, None
+        put_back(keep, saved["states"])
+        draw_on(saved["draws"], self.generator, self.device)
+        self.curve, self.snapshots = saved["curve"], saved["snapshots"]
+        self._sums, self._counts = {}, {}
+        self._turn_back(saved["spent"])
+        return int(saved["epoch"])
 
     def log(self, **values: Tensor | float) -> None:
         """Notes losses and other scalars of one step; their means over each epoch are kept in the outputs."""

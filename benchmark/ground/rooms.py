@@ -18,7 +18,7 @@ from typing import Any
 
 from benchmark.ground.errors import Unavailable, UserError, unknown
 
-NOT_ENTRIES = {"__init__", "base", "card", "registry", "run", "evidence", "parts"}
+NOT_ENTRIES = {"__init__", "base", "card", "registry", "run", "checkpoint", "evidence", "parts"}
 NOT_ENTRIES |= {"inputs", "labels", "prepare", "source", "derived", "outside"}  # of datasets/
 
 
