@@ -55,7 +55,11 @@ def default_limits(budget: str, threads: int = 1, jobs: int = 1) -> Limits:
 
 @dataclass(frozen=True)
 class Settings:
-    """How a run is made. data: the user's data folder. fresh: train anew even where outputs or a fresh record exist."""
+    """How a run is made.
+
+    data: the user's data folder. fresh: train anew even where outputs or a fresh record exist. checkpoint_seconds: how often
+    a long fit writes what it can go on from.
+    """
 
     results: Results
     cache: Cache
@@ -64,6 +68,7 @@ class Settings:
     jobs: int = 1
     fresh: bool = False
     limits: Limits | None = None
+    checkpoint_seconds: float = 60.0
 
 
 @dataclass(frozen=True)
@@ -260,7 +265,13 @@ class Bench:
         limits = self.settings.limits or default_limits(cell.budget, self.settings.threads, self.settings.jobs)
         with self._scratch() as scratch, contextlib.suppress(_NotKept), replacing(self.outputs(cell)) as out:
             out.mkdir(parents=True)
-            job = self._job(cell, prepared, out, scratch)
+            checkpoint = self._checkpoint(cell)
+            job = self._job(cell, prepared, out, scratch) | {
+                "checkpoint": str(checkpoint / "state.npz"),
+                "checkpoint_seconds": self.settings.checkpoint_seconds,
+            }
+            job["writable"].append(str(checkpoint))
+            job["allowed"].append(str(checkpoint))
             progress = out / "progress.json"
 
             def on_poll() -> None:
@@ -271,6 +282,8 @@ class Bench:
             with self._server("blind", alone) as server:
                 exit_ = server.run(job, folder=out, scratch=scratch, limits=limits, on_poll=on_poll)
             fit = _read_fit(out, exit_, limits)
+            if (out / "fit.json").is_file():  # else it was killed, and may go on
+                remove(checkpoint)
             fit["attempts"] = max(noted(out), fit.get("attempts", []), key=len)
             for name in ("job.json", "progress.json", "supervision.npy", ATTEMPTS):
                 remove(out / name)
@@ -280,6 +293,14 @@ class Bench:
             (out / "fit.json").write_text(json.dumps(fit), encoding="utf-8")
         self.progress.pop(cell.key, None)
         return fit, exit_
+
+    def _checkpoint(self, cell: Cell) -> Path:
+        """The folder in which a killed fit finds what it needs to go on; empty where the cell is to be trained anew."""
+        place = self.cache.checkpoints / cell.fit_fingerprint
+        if self.settings.fresh:
+            remove(place)
+        place.mkdir(parents=True, exist_ok=True)
+        return place
 
     def _job(self, cell: Cell, prepared: Any, out: Path, scratch: Path) -> dict[str, Any]:
         """Everything the child is told."""

@@ -10,6 +10,7 @@ import io
 import json
 import os
 import re
+import time
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -28,6 +29,7 @@ from benchmark.schema import BadRecord, LaterRecord, decode, without_table
 ROOT = Path(__file__).resolve().parent.parent
 PROTOCOL = "v1"
 OUTPUTS_CAP_GIB = 20.0
+CHECKPOINT_DAYS = 30
 MAX_PACKED = 1 << 30  # bytes of assignments when unpacked
 _SLUG = re.compile(r"[a-z0-9][a-z0-9_.@-]{0,79}")
 
@@ -80,6 +82,11 @@ class Cache:
         return self.root / "outputs"
 
     @property
+    def checkpoints(self) -> Path:
+        """What killed fits go on from, one folder a fit fingerprint."""
+        return self.root / "checkpoints"
+
+    @property
     def scores(self) -> Path:
         """Scores of embeddings, by what they depend on."""
         return self.root / "scores"
@@ -95,9 +102,13 @@ class Cache:
         return self.root / "scratch"
 
     def tidy(self, cap_gib: float = OUTPUTS_CAP_GIB) -> None:
-        """Removes what dead processes left half-written, and the oldest embeddings above the size cap."""
-        for folder in (self.inputs, self.labels, self.raw, self.outputs, self.code, self.scratch):
+        """Removes what dead processes left half-written, old checkpoints, and the oldest embeddings above the size cap."""
+        for folder in (self.inputs, self.labels, self.raw, self.outputs, self.code, self.scratch, self.checkpoints):
             sweep(folder)
+        for folder in self.checkpoints.glob("*"):
+            with contextlib.suppress(FileNotFoundError):
+                if time.time() - folder.stat().st_mtime > CHECKPOINT_DAYS * 86400:
+                    remove(folder)
         sizes: dict[Path, os.stat_result] = {}
         for path in self.outputs.glob("[!.]*/*"):
             with contextlib.suppress(FileNotFoundError):  # another run may be at work here

@@ -8,7 +8,6 @@ import json
 import os
 import random
 import sys
-import time
 import traceback
 import warnings
 from pathlib import Path
@@ -88,6 +87,7 @@ def _fit(job: dict[str, Any], out: Path) -> dict[str, Any]:
     import torch
 
     from datasets import inputs as door
+    from methods.checkpoint import Checkpoint
     from methods.run import Run, Supervision
 
     torch.set_num_threads(job["threads"])
@@ -101,7 +101,6 @@ def _fit(job: dict[str, Any], out: Path) -> dict[str, Any]:
 
     seed_everything(job["seed"])
     method = _class_of(job["method"])(**job["config"])
-    snapshots: list[np.ndarray] = []
     clusters = Clusterer(job["clusters"], job["seed"], told=job["k"])
     run = Run(
         seed=job["seed"],
@@ -109,21 +108,18 @@ def _fit(job: dict[str, Any], out: Path) -> dict[str, Any]:
         parts=parts,
         supervision=told,
         on_progress=_Progress(out / "progress.json"),
-        on_snapshot=lambda: snapshots.append(clusters.of(method, data.inputs.train, starts=1)),
+        on_snapshot=lambda: clusters.of(method, data.inputs.train, starts=1),
+        checkpoint=Checkpoint(Path(job["checkpoint"]), job["checkpoint_seconds"]),
     )
-    wall, cpu = time.perf_counter(), time.process_time()
     with warnings.catch_warnings():
         warnings.simplefilter("default")
         method.fit(data.inputs, job["k"], run)
         arrays = _outputs(method, data, clusters)
-    cost = {
-        "wall_seconds": time.perf_counter() - wall - run.paused_wall,
-        "cpu_seconds": time.process_time() - cpu - run.paused_cpu,
-        "parameters": method.parameters(),
-    }
+    wall, cpu = run.spent()
+    cost = {"wall_seconds": wall, "cpu_seconds": cpu, "parameters": method.parameters()}
     os.umask(0o022)  # whatever the method made of it
     fitted = arrays["assign"][data.train_rows.numpy()]
-    arrays["snapshots"] = np.stack([*snapshots, fitted])
+    arrays["snapshots"] = np.stack([*run.snapshots, fitted])
     for name, array in arrays.items():
         np.save(out / f"{name}.npy", array, allow_pickle=False)
     if method.offers("build"):

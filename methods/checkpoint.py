@@ -34,7 +34,7 @@ class Checkpoint:
     def load(self) -> dict[str, Any] | None:
         """What was saved last; None where there is nothing, or nothing whole."""
         try:
-            with np.load(self.path, allow_pickle=False) as file:
+            with self.path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
                 arrays = {name: file[name] for name in file.files}
             return _restored(json.loads(arrays.pop("tree").tobytes()), arrays)
         except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile):

@@ -96,10 +96,10 @@ def processes_of(folder: Path) -> list[psutil.Process]:
 
 
 @contextlib.contextmanager
-def opened(folder: Path, *, data: Path | None = None) -> Iterator[Lab]:
+def opened(folder: Path, *, data: Path | None = None, **options: Any) -> Iterator[Lab]:
     """A lab in a folder; every file in tests/hostile is a method in it. The servers end with the block."""
     known = set(methods.registry._room._plugins)
-    settings = Settings(Results(folder / "results"), Cache(folder / "cache"), data=data)
+    settings = Settings(Results(folder / "results"), Cache(folder / "cache"), data=data, **options)
     try:
         for path in sorted(HOSTILE.glob("*.py")):
             methods.plug_in(path)

@@ -65,7 +65,7 @@ def test_timm(tmp_path: Path) -> None:
         assert np.isfinite(one["inputs"]).all()
     with pytest.raises(UserError, match="no model 'timm:nothing_such'"):
         embed("timm:nothing_such", "digits", tmp_path / "c.npz", cache=tmp_path, weights="random")
-    with pytest.raises(UserError, match="allowed are 'pretrained', 'random' and the path of a .safetensors file"):
+    with pytest.raises(UserError, match=r"allowed are 'pretrained', 'random' and the path of a \.safetensors file"):
         embed("timm:test_resnet", "digits", tmp_path / "c.npz", cache=tmp_path, weights="weights.pt")
     with pytest.raises(UserError, match="are fetched with --download"):
         embed("timm:test_resnet", "digits", tmp_path / "c.npz", cache=tmp_path)
