@@ -360,7 +360,7 @@ class Bench:
         assert truth is not None
         told = np.where(fold == 0, truth, -1)
         if cell.track == "inductive" and split is not None:
-            told = told[split == 0]
+            told = told[split != 1]
         np.save(out / "supervision.npy", told, allow_pickle=False)
         return str(out / "supervision.npy")
 

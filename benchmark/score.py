@@ -99,18 +99,20 @@ def score(
         embeddings_test=_of(found.get("embedding"), test),
         labels_train=_of(truth, train),
         labels_test=_of(truth, test),
-        labels_true_train=_of(truth, ~shown) if track == "inductive" else None,
-        labels_pred_train=found["assign"][~shown] if track == "inductive" else None,
+        labels_true_train=_of(truth, train) if track == "inductive" else None,
+        labels_pred_train=_of(found["assign"], train) if track == "inductive" else None,
     )
     address = cache(lambda: sha256_array(found["embedding"]))
     known = known or Known(outputs, {})
     scores = {name: known.measure(name, evidence, address) for name in names}
-    fitted = truth if truth is None or track == "transductive" or split is None else truth[split == 0]
+    snapshots, fitted = load_array(outputs / "snapshots.npy"), truth
+    if truth is not None and track == "inductive" and split is not None:
+        fitted, snapshots = truth[split == 0], snapshots[:, split[split != 1] == 0]
     return {
         "scores": scores,
         "notes": evidence.notes,
         "contingency": evidence.contingency.triples() if truth is not None else [],
-        **over_time(load_array(outputs / "snapshots.npy"), fitted),
+        **over_time(snapshots, fitted),
     }
 
 

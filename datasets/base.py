@@ -27,7 +27,8 @@ class Raw:
     """A dataset as its loader returns it, in its source's order; only the two doors see it.
 
     inputs: image [n, c, h, w] uint8 or vector [n, d] float32. labels: [n] int64 in 0..classes-1, or None where a user's
-    own data has none. split: [n] int8, 0 train and 1 test, or None without an official split.
+    own data has none. split: [n] int8, 0 train, 1 test, 2 fitted on but never scored (label −1), or None without an official
+    split.
     """
 
     inputs: np.ndarray
@@ -40,12 +41,11 @@ class Card:
     """What the board says of a dataset.
 
     modality: image or vector. shape: of one sample, [c, h, w] or [d]. n, n_test: all samples, and those of the official
-    test part (0: no split, transductive only). classes: their number; class_counts: over all samples, by label;
-    test_counts: of the test part alone. duplicates: rows equal, byte for byte, to an earlier row of the canonical order;
-    leaks: test rows equal to a train row. sha_inputs, sha_labels: SHA-256 of the canonical arrays
-    (`ground.files.sha256_array`), the split folded into the labels'; "" where no copy was at hand when the card was
-    written: then the official checksums of `files` stand for the content. files: checksum by path; "" where the hashes of
-    the arrays stand for a file that nobody publishes a checksum of, or, where there are none, nothing but the counts does.
+    test part (0: no split, transductive only); n_unlabelled: rows that are fitted on in the inductive track and never scored.
+    classes: their number; class_counts: over all labelled samples, by label; test_counts: of the test part alone.
+    duplicates: rows equal, byte for byte, to an earlier row of the canonical order; leaks: test rows equal to a train row.
+    sha_inputs, sha_labels: SHA-256 of the canonical arrays (`ground.files.sha256_array`), the split folded into the labels';
+    "" where no copy was at hand when the card was written: then the official checksums of `files` stand for the content.
     development: settings may be tuned on it, so it never ranks. standardise: one global mean and scale (vectors).
     bayes_acc: the best accuracy that any rule reaches, where the set is drawn from a known distribution.
     base, rule: of a derived set, the set it is drawn from and how; of one from outside, base is "" and rule says where its
@@ -62,6 +62,7 @@ class Card:
     sha_inputs: str = ""
     sha_labels: str = ""
     n_test: int = 0
+    n_unlabelled: int = 0
     class_counts: Sequence[int] = ()
     test_counts: Sequence[int] = ()
     class_names: Sequence[str] = ()

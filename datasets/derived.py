@@ -49,6 +49,8 @@ def card(name: str, rule: Rule, base: Card) -> Card:
     """The card of a derived set; UserError where the base does not allow it."""
     if not base.class_counts or (base.n_test and not base.test_counts):
         raise UserError(f"{name!r} can't be derived: the card of {rule.base!r} does not say how many rows each class has")
+    if base.n_unlabelled:
+        raise UserError(f"{name!r} can't be derived: {rule.base!r} has rows without labels, which no rule chooses")
     if base.inductive_only and rule.ratio:
         raise UserError(f"{name!r} can't be derived: {rule.base!r} is long-tailed already")
     counts, tests = _wanted(name, rule, base)

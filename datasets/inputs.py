@@ -31,7 +31,7 @@ class Loaded:
 
 
 def load(folder: Path, *, track: str) -> Loaded:
-    """Reads a prepared folder. transductive: train on every row; inductive: on the official train rows."""
+    """Reads a prepared folder. transductive: train on every row; inductive: on all but the official test rows."""
     if track not in TRACKS:
         raise UserError(f"no track {track!r}; there are: {', '.join(TRACKS)}")
     array = load_array(folder / "x.npy", mmap=True)
@@ -40,7 +40,7 @@ def load(folder: Path, *, track: str) -> Loaded:
     split = load_array(folder / "split.npy") if (folder / "split.npy").is_file() else None
     if track == "inductive" and split is None:
         raise UserError("this dataset has no official split, so it is transductive only; choose --track transductive")
-    rows = np.arange(len(array)) if track == "transductive" else np.flatnonzero(split == 0)
+    rows = np.arange(len(array)) if track == "transductive" else np.flatnonzero(split != 1)
     every, train_rows = torch.from_numpy(array), torch.from_numpy(rows.astype(np.int64))
     train = every if track == "transductive" else every[train_rows]
     return Loaded(Inputs("image" if array.ndim == 4 else "vector", train), every, train_rows, split)

@@ -51,8 +51,9 @@ def read(spec: str, size: int | None = None) -> tuple[str, Card, Raw]:
 
 def _card(kind: str, stem: str, raw: Raw, class_names: list[str], pretrained: str, hashes: list[str]) -> Card:
     classes = len(class_names) if class_names else 0 if raw.labels is None else int(raw.labels.max()) + 1
-    test = raw.split == 1 if raw.split is not None else np.zeros(len(raw.inputs), bool)
-    counts = [] if raw.labels is None else np.bincount(raw.labels, minlength=classes).tolist()
+    split = np.zeros(len(raw.inputs), np.int8) if raw.split is None else raw.split
+    test, bare = split == 1, split == 2
+    counts = [] if raw.labels is None else np.bincount(raw.labels[~bare], minlength=classes).tolist()
     tests = [] if raw.labels is None or raw.split is None else np.bincount(raw.labels[test], minlength=classes).tolist()
     return Card(
         title=f"{stem} (the user's own {kind})",
@@ -62,6 +63,8 @@ def _card(kind: str, stem: str, raw: Raw, class_names: list[str], pretrained: st
         shape=list(raw.inputs.shape[1:]),
         n=len(raw.inputs),
         n_test=int(test.sum()),
+        n_unlabelled=int(bare.sum()),
+        inductive_only=bool(bare.any()),
         classes=classes,
         class_counts=counts,
         test_counts=tests,
@@ -97,8 +100,9 @@ def _check(spec: str, raw: Raw) -> None:
     for what, array in (("labels", raw.labels), ("split", raw.split)):
         if array is not None and array.shape != (n,):
             raise UserError(f"{spec} has {what} of shape {list(array.shape)}; one for each of the {n} inputs is needed")
-    if raw.split is not None and set(np.unique(raw.split).tolist()) != {0, 1}:
-        raise UserError(f"{spec} has a split of {np.unique(raw.split)[:5].tolist()}; it must hold 0 (train) and 1 (test), both")
+    if raw.split is not None and not {0, 1} <= set(np.unique(raw.split).tolist()) <= {0, 1, 2}:
+        found = np.unique(raw.split)[:5].tolist()
+        raise UserError(f"{spec} has a split of {found}; it must hold 0 (train) and 1 (test), and may hold 2 (without labels)")
     if raw.inputs.dtype == np.float32 and not np.isfinite(raw.inputs).all():
         bad = int((~np.isfinite(raw.inputs).all(axis=1)).sum())
         raise UserError(f"{spec} has NaN or infinity in {bad} of {n} rows; leave them out or fill them in")
@@ -116,9 +120,11 @@ def _archive(path: Path, *, features: bool) -> tuple[Raw, list[str], str]:
         raise UserError(f"{path} holds {raw.inputs.ndim}-dimensional inputs; features are [n, d]; name images as npz:{path}")
     labels, names = raw.labels, words.get("class_names", [])
     if labels is not None:
-        known, labels = np.unique(labels, return_inverse=True)
+        bare = np.zeros(len(labels), bool) if raw.split is None or len(raw.split) != len(labels) else raw.split == 2
+        known, numbers = np.unique(labels[~bare], return_inverse=True)
         names = names if len(names) == len(known) else [str(one) for one in known]
-        labels = labels.astype(np.int64)
+        labels = np.full(len(labels), -1, np.int64)
+        labels[~bare] = numbers
     backbone = " ".join(words.get("backbone", [])) or ("a model that the file doesn't name" if features else "")
     return Raw(raw.inputs, labels, raw.split), names if labels is not None else [], backbone
 

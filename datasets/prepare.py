@@ -125,8 +125,9 @@ def check(name: str, raw: Raw, card: Card) -> None:
         "number of test rows": (0 if raw.split is None else int(np.count_nonzero(raw.split == 1)), card.n_test),
         "number of train rows": (
             0 if raw.split is None else int(np.count_nonzero(raw.split == 0)),
-            card.n_test and card.n - card.n_test,
+            card.n_test and card.n - card.n_test - card.n_unlabelled,
         ),
+        "number of rows without a label": (0 if raw.split is None else int(np.count_nonzero(raw.split == 2)), card.n_unlabelled),
     }
     if card.classes or raw.labels is not None:
         facts |= _label_facts(raw, card)
@@ -147,14 +148,15 @@ def _label_facts(raw: Raw, card: Card) -> dict[str, tuple[Any, Any]]:
     """What a card says of labels beside what they are; number by class only where the rest agrees."""
     if raw.labels is None:
         return {"labels": ("absent", f"of {card.classes} classes")}
+    known = raw.labels if raw.split is None or len(raw.split) != len(raw.labels) else raw.labels[raw.split != 2]
     facts: dict[str, tuple[Any, Any]] = {
         "shape of the labels": (raw.labels.shape, (card.n,)),
         "type of the labels": (str(raw.labels.dtype), "int64"),
-        "classes": (np.unique(raw.labels).tolist(), list(range(card.classes))),
+        "classes": (np.unique(known).tolist(), list(range(card.classes))),
     }
     if all(found == wanted for found, wanted in facts.values()):
         if card.class_counts:
-            facts["number of rows by class"] = (np.bincount(raw.labels).tolist(), list(card.class_counts))
+            facts["number of rows by class"] = (np.bincount(known).tolist(), list(card.class_counts))
         if card.test_counts and raw.split is not None:
             tests = np.bincount(raw.labels[raw.split == 1], minlength=card.classes)
             facts["number of test rows by class"] = (tests.tolist(), list(card.test_counts))

@@ -3,6 +3,8 @@
 Coates, Lee and Ng, "An analysis of single-layer networks in unsupervised feature learning", AISTATS 2011.
 """
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from datasets.base import Card, Raw
@@ -23,8 +25,7 @@ card = Card(
     class_counts=[1300, 1300, 1300, 1300, 1300, 1300, 1300, 1300, 1300, 1300],
     test_counts=[800, 800, 800, 800, 800, 800, 800, 800, 800, 800],
     defects=[
-        "the 100,000 unlabelled images are not used: they show more kinds of things, and 7,545 of them equal a test image, "
-        "byte for byte (the authors of CleanSTL-10, arXiv:2506.03582, keep 92,455)",
+        "the 100,000 unlabelled images are not in it: they are stl10-unlabelled",
     ],
     files={
         "stl10_binary/train_X.bin": "md5:918c2871b30a85fa023e0c44e0bee87f",
@@ -34,13 +35,18 @@ card = Card(
         "stl10_binary.tar.gz": "md5:91f7769df0f17e558f3565bffb0c7dfb",
     },
 )
-_URL = "https://ai.stanford.edu/~acoates/stl10/stl10_binary.tar.gz"
+URL = "https://ai.stanford.edu/~acoates/stl10/stl10_binary.tar.gz"
 
 
 def load(source: Source) -> Raw:
     """The 5,000 train images, then the 8,000 test images, in their files' order."""
-    *paths, archive = card.files
-    found = list(bodies(source, card.files, paths, archive, _URL))
+    return labelled(source, card.files)
+
+
+def labelled(source: Source, files: Mapping[str, str]) -> Raw:
+    """The labelled images; files: checksum by path, of the four labelled files first and of the archive last."""
+    paths, archive = list(files)[:4], list(files)[-1]
+    found = list(bodies(source, files, paths, archive, URL))
     parts = []
     for (path, images), (_, labels) in (found[:2], found[2:]):
         with source.reading(path):

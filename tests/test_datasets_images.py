@@ -26,13 +26,24 @@ from scipy.io import savemat
 import datasets
 from benchmark.ground.errors import MissingData
 from benchmark.report.text import here
-from datasets import cifar100, cifar100_20, coil20, coil100, emnist_balanced, emnist_letters, kmnist, stl10, svhn
+from datasets import (
+    cifar100,
+    cifar100_20,
+    coil20,
+    coil100,
+    emnist_balanced,
+    emnist_letters,
+    kmnist,
+    stl10,
+    stl10_unlabelled,
+    svhn,
+)
 from datasets.base import Raw
 from datasets.parts import coil
 from datasets.prepare import check, read
 from datasets.source import Source
 
-MODULES = [kmnist, emnist_letters, emnist_balanced, cifar100, cifar100_20, svhn, stl10]
+MODULES = [kmnist, emnist_letters, emnist_balanced, cifar100, cifar100_20, svhn, stl10, stl10_unlabelled]
 SETS = {module.__name__.split(".")[1].replace("_", "-"): module for module in MODULES}
 FILED = [name for name in datasets.names(hidden=True) if datasets.card(name).files]
 DATA = os.environ.get("BLINDBENCH_DATA")
@@ -136,6 +147,15 @@ def make_stl10() -> tuple[Body, Raw]:
     return files, Raw(x, np.array([9, 0, 3]), np.int8([0, 0, 1]))
 
 
+def make_stl10_unlabelled() -> tuple[Body, Raw]:
+    """The same, and three images without labels."""
+    files, known = make_stl10()
+    more = images(5, 3, 3, 96, 96)
+    files["stl10_binary/unlabeled_X.bin"] = b"".join(channel.T.tobytes() for image in more for channel in image)
+    labels = np.concatenate([known.labels, [-1, -1, -1]])
+    return files, Raw(np.concatenate([known.inputs, more]), labels, np.int8([*known.split, 2, 2, 2]))
+
+
 MAKERS: dict[str, Callable[[], tuple[Body, Raw]]] = {
     "kmnist": make_kmnist,
     "emnist-letters": lambda: make_emnist("letters", 1),
@@ -144,6 +164,7 @@ MAKERS: dict[str, Callable[[], tuple[Body, Raw]]] = {
     "cifar100-20": lambda: make_cifar("coarse_labels"),
     "svhn": make_svhn,
     "stl10": make_stl10,
+    "stl10-unlabelled": make_stl10_unlabelled,
 }
 
 

@@ -14,8 +14,8 @@ import datasets
 from benchmark.ground.errors import MissingData, UserError
 from benchmark.plan import Cell, from_record
 from benchmark.report.tables import freshness
-from benchmark.store import Results
-from datasets import outside, registry
+from benchmark.store import Results, cache_root
+from datasets import inputs, outside, registry
 from datasets.prepare import prepare
 
 RNG = np.random.default_rng(7)
@@ -142,7 +142,7 @@ def test_name_is_the_content(tmp_path: Path) -> None:
         ({"inputs": np.zeros((3, 2)), "labels": np.zeros(2, int)}, r"labels of shape \[2\]"),
         ({"inputs": np.zeros((3, 2)), "labels": np.zeros(3)}, "not integers"),
         ({"inputs": np.zeros((3, 2)), "split": np.array([0, 0, 0])}, "must hold 0"),
-        ({"inputs": np.zeros((3, 2)), "split": np.array([0, 1, 2])}, "must hold 0"),
+        ({"inputs": np.zeros((3, 2)), "split": np.array([0, 1, 3])}, "must hold 0"),
         ({"inputs": np.zeros((1, 2))}, "at least 2"),
         ({"inputs": np.array([{"a": 1}], object)}, "can't be read"),
     ],
@@ -159,9 +159,28 @@ def test_not_an_archive(tmp_path: Path) -> None:
     (tmp_path / "x.npz").write_text("no archive")
     np.save(tmp_path / "y.npy", np.zeros((3, 2)))
     (tmp_path / "y.npy").rename(tmp_path / "y.npz")
-    for name, says in (("x", "can't be read"), ("y", "no .npz archive"), ("z", "is no file")):
+    for name, says in (("x", "can't be read"), ("y", "can't be read"), ("z", "is no file")):
         with pytest.raises(UserError, match=says):
             outside.read(f"npz:{tmp_path / name}.npz")
+
+
+def test_rows_without_labels_are_trained_on_and_not_scored(tmp_path: Path) -> None:
+    """A split of 2 marks rows that a method is fitted on in the inductive track, and that no score ever looks at."""
+    x, truth = blobs(), np.repeat([0, 1], 20)
+    split = np.tile([0, 1, 2, 2], 10)
+    told = np.where(split == 2, -1, truth)
+    path = archive(tmp_path / "u.npz", inputs=x, labels=told, split=split)
+    name, card, _ = outside.read(f"npz:{path}")
+    assert (card.n, card.n_test, card.n_unlabelled, card.classes, card.tracks) == (40, 10, 20, 2, ("inductive",))
+    options = {"seeds": 1, "budget": "smoke", "jobs": 1, "track": "inductive", "results": tmp_path / "results"}
+    methods = ["pixels_kmeans", "supervised_ceiling"]
+    frame = benchmark.run(datasets=[f"npz:{path}"], methods=methods, **options).set_index("method")
+    assert frame.state.tolist() == ["ok", "ok"]
+    assert frame.acc["pixels_kmeans"] == frame.knn["pixels_kmeans"] == frame.acc_train_matching["pixels_kmeans"] == 1.0
+    ready = prepare(name, cache=cache_root())
+    assert len(inputs.load(ready.inputs, track="inductive").inputs.train) == 30
+    with pytest.raises(UserError, match="has rows without labels"):
+        datasets.card(f"{name}@20")
 
 
 def test_features_say_who_made_them(tmp_path: Path) -> None:
