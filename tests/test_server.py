@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from benchmark.api import Work, work
+from benchmark.executors import client
 from benchmark.executors.client import ForkServer, clean_environment
 from benchmark.executors.meter import Limits
 from benchmark.ground.errors import UserError
@@ -147,3 +148,14 @@ def test_a_failure_stays_until_something_changes(lab: Any) -> None:
         assert [one.key for one in chosen(lab, cell).train] == [cell.key]
     with pytest.raises(UserError, match="no state to retry 'fail'; did you mean 'failed'"):
         chosen(lab, cell, retry="fail")
+
+
+def test_a_server_that_stops_is_replaced_and_no_neighbour_pays(lab: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cell that has ended under a server which doesn't answer is no timeout: it has a second attempt, and ends well."""
+    monkeypatch.setattr(client, "ANSWER_SECONDS", 1.0)
+    stopped, cell = lab.bench.blind, lab.cell("leaves_a_child", seed=6, seconds=1.5)
+    stopping = threading.Timer(0.8, stopped._process.send_signal, [signal.SIGSTOP])
+    stopping.start()
+    assert lab.bench.run_cell(cell).record["state"] == "ok"
+    assert stopped.gone
+    assert lab.run("chance", seed=6)["state"] == "ok"

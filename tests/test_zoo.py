@@ -24,7 +24,7 @@ from benchmark.store import ROOT
 NEIGHBOURS = [("dec", 0), ("pixels_kmeans", 0), ("chance", 0), ("gmm", 0)]
 ASIDE = ("cost", "date")
 HOSTILE = Path(__file__).parent / "hostile"
-pytestmark = [pytest.mark.timeout(300), pytest.mark.xdist_group("zoo")]
+pytestmark = [pytest.mark.timeout(600), pytest.mark.xdist_group("zoo")]
 
 
 @dataclasses.dataclass

@@ -18,11 +18,11 @@ from typing import Any
 
 import psutil
 
-from benchmark.executors.meter import LOG, Limits, Meter, cap_log, oom_kills
+from benchmark.executors.meter import LOG, Limits, Meter, cap_log, has_ended, oom_kills
 from benchmark.ground.errors import UserError
 
 POLL_SECONDS = 0.2
-ANSWER_SECONDS = 10.0  # within which a server must see that a job was killed
+ANSWER_SECONDS = 10.0  # within which a server must see that a job has ended
 
 
 @dataclass(frozen=True)
@@ -167,10 +167,16 @@ class ForkServer:
 
     def _watch(self, call: _Call, limits: Limits, meter: Meter, on_poll: Callable[[], None] | None) -> str | None:
         """Waits for the job's end; kills it at a limit, and returns which."""
+        ended: float | None = None
         while not call.done.wait(POLL_SECONDS):
             if on_poll:
                 on_poll()
             if call.pid is None:
+                continue
+            if has_ended(call.pid):  # and nobody says so: the server may be stopped
+                ended = ended or time.monotonic()
+                if time.monotonic() - ended > ANSWER_SECONDS:
+                    self._process.kill()
                 continue
             meter.read(call.pid)
             if limit := meter.over(limits, time.monotonic() - call.started):

@@ -79,6 +79,13 @@ def _lives_in(process: psutil.Process, folder: str) -> bool:
     return False
 
 
+def has_ended(pid: int) -> bool:
+    """Whether a process has ended and waits for its parent to see that."""
+    with contextlib.suppress(psutil.Error):
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    return False
+
+
 def process_tree(pid: int) -> list[psutil.Process]:
     """A process and all its descendants; none once it is gone."""
     with contextlib.suppress(psutil.Error):
