@@ -224,7 +224,7 @@ def _train(
 
     from benchmark.api import execute, expected_seconds, work
     from benchmark.executors.local import default_jobs
-    from benchmark.live import Watch, duration
+    from benchmark.live import Watch
     from benchmark.runner import Settings
     from benchmark.store import Cache, Results, cache_root, data_folder
 
@@ -232,10 +232,7 @@ def _train(
     cache = Cache(cache_root())
     todo = work(cells, place, cache, anew=anew, retry=retry)
     expected = expected_seconds(todo.train, Results.committed())
-    unknown_cost = sum(1 for value in expected.values() if not value)
-    said = f"about {duration(sum(expected.values()) / jobs)} with {jobs} jobs" if sum(expected.values()) else "cost not known yet"
-    extra = f" ({unknown_cost} of unknown cost)" if 0 < unknown_cost < len(expected) else ""
-    print(f"{len(todo.train)} cells to train, {said}{extra}; {len(todo.fresh)} fresh already{_settled(todo.settled)}")
+    print(_foretold(todo, expected, jobs))
     if dry_run:
         for cell in todo.train:
             print(f"  {cell.key}")
@@ -253,6 +250,18 @@ def _settled(outcomes: list[Any]) -> str:
     counts = [f"{sum(outcome.record['state'] == state for outcome in outcomes)} {state} kept" for state in states]
     word = states[0] if len(states) == 1 else "all"
     return "; ".join(["", *counts, f"--retry {word} trains them again"]) if outcomes else ""
+
+
+def _foretold(todo: Any, expected: dict[str, float], jobs: int) -> str:
+    """How many cells a run trains, and what they cost before."""
+    from benchmark.live import duration
+
+    if not todo.train:
+        return f"0 cells to train; {len(todo.fresh)} fresh already{_settled(todo.settled)}"
+    unknown_cost = sum(1 for value in expected.values() if not value)
+    said = f"about {duration(sum(expected.values()) / jobs)} with {jobs} jobs" if sum(expected.values()) else "cost not known yet"
+    extra = f" ({unknown_cost} of unknown cost)" if 0 < unknown_cost < len(expected) else ""
+    return f"{len(todo.train)} cells to train, {said}{extra}; {len(todo.fresh)} fresh already{_settled(todo.settled)}"
 
 
 def _report_failures(failed: list[Any]) -> int:
@@ -290,6 +299,38 @@ def score(
 
 
 @app.command()
+def status(
+    suite: Annotated[str, typer.Option(help="Which suite, or `all`.")] = "quick",
+    methods: Methods = None,
+    datasets: Datasets = None,
+    seeds: Annotated[int | None, typer.Option(min=1)] = None,
+    budget: Annotated[str | None, typer.Option()] = None,
+    track: Annotated[str | None, typer.Option()] = None,
+    variant: Annotated[str | None, typer.Option()] = None,
+    jobs: Jobs = None,
+    results: Annotated[Path | None, typer.Option(help="Where records lie; by default the committed ones.")] = None,
+) -> None:
+    """Says what is fresh, stale, missing or failed, and what a run would train and cost."""
+    from benchmark import status as standing
+    from benchmark.api import Choice, expected_seconds
+    from benchmark.executors.local import default_jobs
+    from benchmark.plan import load_suite, suites
+    from benchmark.store import Cache, Results, cache_root
+
+    place = Results(results.resolve()) if results else Results.committed()
+    notes: dict[str, None] = {}
+    for name in suites() if suite == "all" else [suite]:
+        cells = Choice(name, _split(methods), _split(datasets), seeds, budget, track, variant).cells()
+        found = standing.status(cells, place, Cache(cache_root()))
+        print(f"{load_suite(name).title} (suite {name})\n\n{found.table()}\n\n{found.totals()}")
+        expected = expected_seconds(found.work.train, Results.committed())
+        print(f"a run: {_foretold(found.work, expected, jobs or default_jobs())}\n")
+        notes |= dict.fromkeys(found.notes)
+    for note in notes:
+        print(note)
+
+
+@app.command()
 def verify(
     suite: Annotated[str | None, typer.Option(help="Only records of this suite's track, budget, methods and datasets.")] = None,
     methods: Annotated[list[str] | None, typer.Option(help="Only these.")] = None,
@@ -312,6 +353,35 @@ def verify(
         f"{found.unseen} need outputs that are not here; {len(found.problems)} problems"
     )
     raise typer.Exit(int(bool(found.problems)))
+
+
+@app.command()
+def restamp(
+    suite: Annotated[str | None, typer.Option(help="Only records of this suite's track, budget, methods and datasets.")] = None,
+    methods: Annotated[list[str] | None, typer.Option(help="Only these.")] = None,
+    datasets: Annotated[list[str] | None, typer.Option(help="Only these.")] = None,
+    data: Data = None,
+    results: Annotated[Path | None, typer.Option(help="Where records lie; by default the committed ones.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Run the smoke cells, and write nothing.")] = False,
+) -> None:
+    """Re-signs stale records whose smoke cell gives the same bytes at their commit and now: a tidy-up costs no retraining."""
+    from benchmark import restamp as stamps
+    from benchmark.api import write_tables
+    from benchmark.plan import load_suite
+    from benchmark.store import Cache, Results, cache_root, data_folder
+    from benchmark.verify import among
+
+    place = Results(results.resolve()) if results else Results.committed()
+    wanted = among(load_suite(suite) if suite else None, _split(methods), _split(datasets))
+    counts = {True: 0, False: 0}
+    for answer in stamps.restamp(place, Cache(cache_root()), wanted=wanted, data=data_folder(data), dry_run=dry_run):
+        counts[bool(answer.renewed)] += 1
+        word = "stays stale" if not answer.renewed else "would be re-signed" if dry_run else "re-signed"
+        print(f"{word}: {answer.key}: {answer.said}")
+    print(f"{counts[True]} {'to re-sign' if dry_run else 're-signed'}, {counts[False]} stay stale")
+    if not dry_run and results is None and counts[True]:
+        for path in write_tables(place):
+            print(f"wrote {path.name}")
 
 
 @app.command()

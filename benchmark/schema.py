@@ -187,6 +187,7 @@ _POSSIBLE: Mapping[str, Callable[[Any], bool]] = {
     "attempts": lambda value: type(value) is list,
     "changes": lambda value: type(value) is dict,
     "data": _is_card,
+    "restamped": _list_of(lambda value: type(value) is dict),
     "parts": _list_of(_fingerprint),
     "score_fingerprints": _are_fingerprints,
     "oracle_gap": _are_numbers,

@@ -145,6 +145,8 @@ class _Check:
         commit, date = record.get("commit"), record.get("date")
         if commit is not None and not (isinstance(commit, str) and _COMMIT.fullmatch(commit)):
             yield self._wrong(f"commit {_brief(commit)} is not 40 hexadecimal digits")
+        if any(not {"from", "to", "date"} <= set(entry) for entry in record.get("restamped", [])):
+            yield self._wrong("restamped lacks from, to or date")
         if not (isinstance(date, str) and _DATE.fullmatch(date)):
             yield self._wrong(f"date {_brief(date)} is not YYYY-MM-DD")
         if record["state"] != "ok" and not record.get("reason"):

@@ -117,6 +117,7 @@ def test_other_assignments(results: Results) -> None:
         (lambda r: r.pop("curve"), "lacks curve"),
         (lambda r: r.update(protocol="v2"), "is of another protocol"),
         (lambda r: r.update(commit="HEAD"), "commit 'HEAD' is not 40 hexadecimal digits"),
+        (lambda r: r.update(restamped=[{"from": "x"}]), "restamped lacks from, to or date"),
         (lambda r: r.update(date="yesterday"), "date 'yesterday' is not YYYY-MM-DD"),
         (lambda r: r.update(fit_fingerprint="1"), "fingerprint of the fit is not 32"),
         (lambda r: r.update(parts=["x"]), "fingerprint of part 0 is not 32"),
