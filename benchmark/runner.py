@@ -335,7 +335,7 @@ class Bench:
         other cells' outputs may be a supervised row's."""
         loaders = [path for path in (self.code / "datasets").rglob("*.py") if path.stem not in _BLIND_FILES]
         roots = [self.cache.root, self.cache.labels, self.cache.raw, self.settings.data, self.settings.results.root]
-        return [*roots, ROOT / "results", ROOT / "datasets", sklearn_data(), *loaders]
+        return [*roots, *datasets.registry.own_files, ROOT / "results", ROOT / "datasets", sklearn_data(), *loaders]
 
     def _source(self, cell: Cell) -> dict[str, str]:
         """Where the child finds a method: a module of the snapshot, or a copy of the plug-in's file."""

@@ -30,6 +30,11 @@ def is_outside(name: str) -> bool:
     return name.partition(":")[0] in KINDS and ":" in name
 
 
+def path_of(spec: str) -> Path:
+    """Where the data of `KIND:PATH` lie."""
+    return Path(spec.partition(":")[2]).expanduser().resolve()
+
+
 def read(spec: str, size: int | None = None) -> tuple[str, Card, Raw]:
     """(name, card, canonical arrays) of `KIND:PATH`; UserError for whatever can't be read.
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 FOLDER = Path(__file__).parent
 _room = Room("datasets", FOLDER, Card, "dataset", name=lambda stem: stem.replace("_", "-"))
 _joined: dict[str, tuple[Card, Raw | None]] = {}
+own_files: set[Path] = set()  # where a user's own data lie: behind the label wall, as all raw data
 plug_in = _room.add
 
 
@@ -65,6 +66,7 @@ def join(spec: str, size: int | None = None) -> str:
     from datasets import outside
 
     name, own, raw = outside.read(spec, size)
+    own_files.add(outside.path_of(spec))
     _joined[name] = (own, raw)
     return name
 

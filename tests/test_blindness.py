@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 
+import datasets
 import methods
 from benchmark.ground.files import canonical_json, sha256_file
 from benchmark.wall import Wall
@@ -225,3 +226,13 @@ def test_of_denied_and_allowed_places_the_innermost_decides(tmp_path: Path) -> N
         False,
         True,
     ]
+
+
+def test_own_data_lie_behind_the_wall(lab: Any, tmp_path: Path) -> None:
+    """The file or folder of a user's own set, which holds its labels, is refused to every child."""
+    path = tmp_path / "mine.npz"
+    np.savez(path, inputs=np.eye(4), labels=np.arange(4))
+    datasets.join(f"npz:{path}")
+    assert path in lab.bench._denied()
+    assert Wall(lab.bench._denied(), []).guards(path)
+    assert not Wall([lab.folder], []).guards(path)
