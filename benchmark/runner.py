@@ -393,7 +393,7 @@ class Bench:
         """Where scores of embeddings measured before lie, and what besides the embedding each depends on."""
         names = [name for name in metrics.names() if set(metrics.card(name).needs) <= {"split", "neighbours"}]
         shared = (PROTOCOL, prepared.inputs_address, prepared.labels_address, prepared.name, self.settings.threads, versions())
-        keys = {name: digest([SCORE_VERSION, metric_source(name), *shared]) for name in names}
+        keys = {name: digest([SCORE_VERSION, name, metric_source(name), *shared]) for name in names}
         return {"folder": str(self.cache.scores), "keys": keys}
 
     @contextmanager
