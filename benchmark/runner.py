@@ -21,6 +21,7 @@ import methods
 import metrics
 from benchmark.executors.client import Exit, ForkServer, ServerGone, Stopped, clean_environment
 from benchmark.executors.meter import Limits
+from benchmark.figures import FIGURES, may_show
 from benchmark.fingerprint import SCORE_VERSION, digest
 from benchmark.ground.errors import STOPPING, MissingData, UserError
 from benchmark.ground.files import load_array, remove, replacing, scratch_name, sha256
@@ -73,11 +74,12 @@ class Settings:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a cell: its record, and whether it was trained, or only scored, in this run."""
+    """What became of a cell: its record, whether it was trained, or only scored, in this run, and its figures file."""
 
     cell: Cell
     record: dict[str, Any]
     trained: bool
+    figures: bytes | None = None
 
 
 def is_fresh(record: dict[str, Any] | None, cell: Cell) -> bool:
@@ -226,39 +228,41 @@ class Bench:
     def rescore_cell(self, cell: Cell, record: dict[str, Any]) -> None:
         """Computes a record's scores again from the cell's outputs; everything that is not a score stays."""
         scored, reason = self._score(cell, self.prepared(cell.dataset))
+        figures = scored.pop("figures", None) if scored else None
         if scored is None:
             raise UserError(f"{cell.key} can't be scored again: {reason}")
         fingerprints = score_fingerprints(cell.fit_fingerprint, datasets.card(cell.dataset).labels_id)
         renewed = {**record, **scored, "score_fingerprints": fingerprints}
-        self.settings.results.write(cell.key, renewed, load_array(self.outputs(cell) / "assign.npy"))
+        self.settings.results.write(cell.key, renewed, load_array(self.outputs(cell) / "assign.npy"), figures)
 
     def outputs(self, cell: Cell) -> Path:
         """Where a cell's outputs lie."""
         return self.cache.output(cell.fit_fingerprint)
 
-    def _attempt(self, cell: Cell, alone: str | None = None) -> tuple[dict[str, Any], bool]:
+    def _attempt(self, cell: Cell, alone: str | None = None) -> tuple[dict[str, Any], bool, bytes | None]:
         if cell.not_applicable:
-            return self.clerk.record(cell, "not_applicable", cell.not_applicable), False
+            return self.clerk.record(cell, "not_applicable", cell.not_applicable), False, None
         unavailable = methods.entry(cell.method).unavailable
         if unavailable:
-            return self.clerk.record(cell, "failed", f"unavailable, because it {unavailable}", flags=[HARNESS]), False
+            return self.clerk.record(cell, "failed", f"unavailable, because it {unavailable}", flags=[HARNESS]), False, None
         try:
             prepared = self.prepared(cell.dataset)
         except MissingData as error:
-            return self.clerk.record(cell, "missing", str(error)), False
+            return self.clerk.record(cell, "missing", str(error)), False, None
         for role, part in cell.parts.items():
             if not (self.outputs(part) / "state.npz").is_file():
-                return self.clerk.record(cell, "failed", f"its {role}, {part.method}, has no outputs", flags=[HARNESS]), False
+                reason = f"its {role}, {part.method}, has no outputs"
+                return self.clerk.record(cell, "failed", reason, flags=[HARNESS]), False, None
         trained = self.settings.fresh or not self.cache.whole(cell.fit_fingerprint)
         if trained:
             fit, exit_ = self._fit(cell, prepared, alone)
             if fit["state"] != "ok":
-                return self.clerk.record(cell, fit["state"], fit["reason"], fit=fit, exit_=exit_), True
+                return self.clerk.record(cell, fit["state"], fit["reason"], fit=fit, exit_=exit_), True, None
         fit = json.loads((self.outputs(cell) / "fit.json").read_text(encoding="utf-8"))
         scored, reason = self._score(cell, prepared, alone)
         if scored is None:
-            return self.clerk.record(cell, "failed", reason, fit=fit, flags=[HARNESS]), trained
-        return self.clerk.record(cell, "ok", None, fit=fit, scored=scored), trained
+            return self.clerk.record(cell, "failed", reason, fit=fit, flags=[HARNESS]), trained, None
+        return self.clerk.record(cell, "ok", None, fit=fit, scored=scored), trained, scored.get("figures")
 
     def _fit(self, cell: Cell, prepared: Any, alone: str | None) -> tuple[dict[str, Any], Exit]:
         """Fits a cell in a blind child; its outputs appear whole, with state ok, or not at all."""
@@ -365,7 +369,7 @@ class Bench:
         return str(out / "supervision.npy")
 
     def _score(self, cell: Cell, prepared: Any, alone: str | None = None) -> tuple[dict[str, Any] | None, str | None]:
-        """Scores a cell's outputs in a sighted child: (scores, None) or (None, reason)."""
+        """Scores a cell's outputs in a sighted child: (scores, None) or (None, reason). Among the scores, `figures`: bytes."""
         from datasets.prepare import fold_seed
 
         with self._scratch() as scratch:
@@ -376,6 +380,7 @@ class Bench:
                 "fold_seed": fold_seed(cell.dataset),
                 "track": cell.track,
                 "metrics": metrics.names(),
+                "figures": self._figures(cell),
                 "known": None if self.settings.fresh else self._known(prepared),
                 "threads": self.settings.threads,
                 "out": str(scratch),
@@ -387,7 +392,14 @@ class Bench:
                 with contextlib.suppress(OSError):
                     log = (scratch / "log.txt").read_text(encoding="utf-8", errors="replace").strip().splitlines()
                 return None, f"scoring ended with {exit_.limit or exit_.status}: {log[-1] if log else 'no word'}"[:500]
-            return json.loads((scratch / "score.json").read_text(encoding="utf-8")), None
+            scored, drawn = json.loads((scratch / "score.json").read_text(encoding="utf-8")), scratch / FIGURES
+            return {**scored, **({"figures": drawn.read_bytes()} if drawn.is_file() else {})}, None
+
+    def _figures(self, cell: Cell) -> dict[str, Any] | None:
+        """What the scorer draws: figures of seed 0, and never of what is no row of a board."""
+        if cell.seed != 0 or cell.budget == "smoke":
+            return None
+        return {"fit": cell.fit_fingerprint, "images": may_show(datasets.card(cell.dataset).licence)}
 
     def _known(self, prepared: Any) -> dict[str, Any]:
         """Where scores of embeddings measured before lie, and what besides the embedding each depends on."""
@@ -419,7 +431,7 @@ class Clerk:
         cell, record = outcome.cell, outcome.record
         known = self.settings.results.usable(cell.key) if record["state"] == "missing" else None
         if not (known and known["state"] == "ok"):
-            self.settings.results.write(cell.key, record, assignments)
+            self.settings.results.write(cell.key, record, assignments, outcome.figures)
 
     def record(
         self,

@@ -6,6 +6,7 @@ import contextlib
 import importlib
 import json
 import sys
+import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 
 import metrics
+from benchmark.figures import FIGURES, draw
 from benchmark.ground.files import canonical_json, load_array, sha256, sha256_array, write_text
 
 SNAPSHOT_METRICS = ("acc", "nmi", "ari")
@@ -38,7 +40,24 @@ def main(job: dict[str, Any]) -> int:
     outputs, names = Path(job["outputs"]), job["metrics"]
     result = score(outputs, truth=truth, split=split, fold=fold, track=job["track"], names=names, known=known)
     (Path(job["out"]) / "score.json").write_text(canonical_json(result, digits=9), encoding="utf-8")
+    if job.get("figures"):
+        try:
+            (Path(job["out"]) / FIGURES).write_bytes(_drawn(job, outputs, truth, split))
+        except Exception:  # what can't be drawn is no reason to lose the scores
+            traceback.print_exc()
     return 0
+
+
+def _drawn(job: dict[str, Any], outputs: Path, truth: np.ndarray | None, split: np.ndarray | None) -> bytes:
+    path = outputs / "embedding.npy"
+    return draw(
+        **job["figures"],
+        inputs=load_array(Path(job["inputs"]) / "x.npy", mmap=True),
+        embedding=load_array(path, mmap=True) if path.is_file() else None,
+        assign=(assign := load_array(outputs / "assign.npy")),
+        truth=truth,
+        rows=np.flatnonzero(shown(len(assign), split, job["track"])),
+    )
 
 
 @dataclass(frozen=True)
@@ -88,13 +107,13 @@ def score(
         for name in ("assign", "embedding", "soft")
         if (outputs / f"{name}.npy").exists()
     }
-    shown = np.ones(len(found["assign"]), bool) if track == "transductive" or split is None else split == 1
+    rows = shown(len(found["assign"]), split, track)
     train, test = (None, None) if fold is None else (fold == 0, fold == 1)
     evidence = metrics.Evidence(
-        labels_true=_of(truth, shown),
-        labels_pred=found["assign"][shown],
-        soft=_of(found.get("soft"), shown),
-        embeddings=_of(found.get("embedding"), shown),
+        labels_true=_of(truth, rows),
+        labels_pred=found["assign"][rows],
+        soft=_of(found.get("soft"), rows),
+        embeddings=_of(found.get("embedding"), rows),
         embeddings_train=_of(found.get("embedding"), train),
         embeddings_test=_of(found.get("embedding"), test),
         labels_train=_of(truth, train),
@@ -114,6 +133,11 @@ def score(
         "contingency": evidence.contingency.triples() if truth is not None else [],
         **over_time(snapshots, fitted),
     }
+
+
+def shown(n: int, split: np.ndarray | None, track: str) -> np.ndarray:
+    """[n] bool: the rows whose clusters are scored."""
+    return np.ones(n, bool) if track == "transductive" or split is None else split == 1
 
 
 def _of(array: np.ndarray | None, rows: np.ndarray | None) -> np.ndarray | None:

@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmark.figures import FIGURES
 from benchmark.ground.claims import claim
 from benchmark.ground.errors import UserError
 from benchmark.ground.files import canonical_json, remove, replacing, scratch_name, sha256, sweep, write_text
@@ -166,10 +167,12 @@ class Results:
             slug(part, "the cell's key")
         return self.root / "records" / f"{key}.json"
 
-    def write(self, key: str, record: dict[str, Any], assignments: np.ndarray | None = None) -> None:
-        """Writes a record and its packed assignments, both or, where the disk is full, neither."""
+    def write(
+        self, key: str, record: dict[str, Any], assignments: np.ndarray | None = None, figures: bytes | None = None
+    ) -> None:
+        """Writes a record and its packed assignments, both or, where the disk is full, neither; then its figures."""
         path = self.path(key)
-        packed = path.with_suffix(".npz")
+        packed, drawn = path.with_suffix(".npz"), self.figures(key)
         with replacing(path) as whole:
             whole.write_text(canonical_json(record), encoding="utf-8", newline="\n")
             if assignments is not None:
@@ -177,6 +180,16 @@ class Results:
                     part.write_bytes(pack(assignments))
         if assignments is None:
             remove(packed)
+        if figures is None:
+            remove(drawn)
+        else:
+            with replacing(drawn) as part:
+                part.write_bytes(figures)
+
+    def figures(self, key: str) -> Path:
+        """Where the figures of a cell lie, if there are any."""
+        path = self.path(key)
+        return path.with_name(f"{path.stem}.{FIGURES}")
 
     def amend(self, key: str, record: dict[str, Any]) -> None:
         """Writes a record anew; the assignments beside it stay."""

@@ -242,7 +242,7 @@ class _Crew:
             assignments = None
         else:
             record = {**answer.record, "commit": self.clerk.commit, "dirty": self.clerk.dirty}
-            outcome, assignments = Outcome(cell, record, answer.trained), answer.assignments
+            outcome, assignments = Outcome(cell, record, answer.trained, answer.figures), answer.assignments
             self.remote.put(self.settings.cache, cell.fit_fingerprint, answer.files)
         if cell.key not in self.kept:
             self.clerk.keep(outcome, assignments)

@@ -61,6 +61,7 @@ class Answer:
     record: dict[str, Any]
     trained: bool
     assignments: np.ndarray | None
+    figures: bytes | None
     files: Mapping[str, bytes]
 
 
@@ -93,7 +94,7 @@ def measure(order: Order, cell: Cell, files: Files, send: bool) -> Answer:
             outcome = bench.measure(cell)
             folder = bench.outputs(cell)
             found = {name: (folder / name).read_bytes() for name in CARRIED if send and (folder / name).is_file()}
-            return Answer(outcome.record, outcome.trained, bench.assignments(outcome), found)
+            return Answer(outcome.record, outcome.trained, bench.assignments(outcome), outcome.figures, found)
 
 
 def carried(cache: Cache, cell: Cell) -> dict[str, dict[str, bytes]]:
