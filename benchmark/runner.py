@@ -251,8 +251,8 @@ class Bench:
             return self.clerk.record(cell, "missing", str(error)), False, None
         for role, part in cell.parts.items():
             if not (self.outputs(part) / "state.npz").is_file():
-                reason = f"its {role}, {part.method}, has no outputs"
-                return self.clerk.record(cell, "failed", reason, flags=[HARNESS]), False, None
+                lack = f"its {role}, {part.method}, has no outputs"
+                return self.clerk.record(cell, "failed", lack, flags=[HARNESS]), False, None
         trained = self.settings.fresh or not self.cache.whole(cell.fit_fingerprint)
         if trained:
             fit, exit_ = self._fit(cell, prepared, alone)

@@ -18,6 +18,7 @@ import numpy as np
 
 import datasets
 import metrics
+from benchmark.figures import FIGURES, MOST_BYTES, decode
 from benchmark.fingerprint import score_fingerprint
 from benchmark.ground.errors import UserError
 from benchmark.ground.files import load_array
@@ -90,6 +91,9 @@ def verify(
     for path in sorted((results.root / "records").rglob("*.npz")):
         if not path.name.startswith(".") and not path.with_suffix(".json").is_file():
             verdict.problems.append(Problem(path, "assignments without a record"))
+    for path in sorted((results.root / "records").rglob(f"[!.]*.{FIGURES}")):
+        if not path.with_name(path.name.removesuffix(FIGURES) + "json").is_file():
+            verdict.problems.append(Problem(path, "figures without a record"))
     return verdict
 
 
@@ -119,6 +123,7 @@ class _Check:
     def problems(self) -> list[Problem]:
         """Everything that is wrong with the record and its assignments."""
         found = [*self._words(), *self._fingerprints()]
+        found += self._figures()
         if self.record["state"] == "ok":
             found += self._measured()
             return found
@@ -131,6 +136,21 @@ class _Check:
 
     def _wrong(self, what: str, said: Any = None, found: Any = None) -> Problem:
         return Problem(self.path, what, said, found)
+
+    def _figures(self) -> Iterator[Problem]:
+        """The figures beside the record are such, small, and of the record's fit."""
+        path = self.path.with_name(f"{self.path.stem}.{FIGURES}")
+        if not path.is_file():
+            return
+        try:
+            size, fit = path.stat().st_size, decode(path.read_bytes())["fit_fingerprint"]
+        except ValueError as error:
+            yield Problem(path, f"can't be read: {error}")
+            return
+        if size > MOST_BYTES:
+            yield Problem(path, f"has {size:,} bytes; {MOST_BYTES:,} are allowed")
+        if fit != self.record["fit_fingerprint"]:
+            yield Problem(path, "are figures of another fit", fit, self.record["fit_fingerprint"])
 
     def _words(self) -> Iterator[Problem]:
         """What the record says of itself."""
