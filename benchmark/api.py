@@ -195,7 +195,10 @@ def write_tables(results: Results) -> list[Path]:
     """Writes every generated file that is out of date; returns which."""
     outdated = _outdated(results)
     for path, text in outdated.items():
-        write_text(path, text)
+        if text is None:
+            path.unlink()
+        else:
+            write_text(path, text)
     return list(outdated)
 
 
@@ -204,12 +207,13 @@ def stale_files(results: Results) -> list[Path]:
     return list(_outdated(results))
 
 
-def _outdated(results: Results) -> dict[Path, str]:
-    """The generated files that are not what they would be today, each with the text it should have."""
+def _outdated(results: Results) -> dict[Path, str | None]:
+    """The generated files that are not what they would be today, each with the text it should have, None for no file."""
     from benchmark.report.markdown import generated
 
-    files = generated(results).items()
-    return {path: text for path, text in files if not path.is_file() or path.read_text(encoding="utf-8") != text}
+    files = generated(results)
+    changed = {path: text for path, text in files.items() if not path.is_file() or path.read_bytes() != text.encode()}
+    return {**changed, **{path: None for path in results.root.glob("ranks-*.svg") if path not in files}}
 
 
 def run(

@@ -24,13 +24,20 @@ class Today:
 
     def freshness(self, record: dict[str, Any]) -> str:
         """`fresh`, `stale` where the fit or a score would be another today, `unknown` where method or dataset are not here."""
+        return self.look(record)[0]
+
+    def look(self, record: dict[str, Any]) -> tuple[str, list[str]]:
+        """Freshness, and where the fit is today's the names of those scores that would be another."""
         if record["state"] == "not_applicable":
-            return "fresh"
+            return "fresh", []
         fit = self._fit(record)
         if fit is None:
-            return "unknown"
+            return "unknown", []
         today = fit(record["seed"])
-        return "fresh" if today == record["fit_fingerprint"] and self._scores_hold(record, today) else "stale"
+        if today != record["fit_fingerprint"]:
+            return "stale", []
+        changed = self._changed_scores(record, today)
+        return ("stale" if changed else "fresh"), changed
 
     def _fit(self, record: dict[str, Any]) -> Callable[[int], str] | None:
         """seed -> today's fit fingerprint of the record's cell with that seed; None where there is no such cell."""
@@ -58,13 +65,13 @@ class Today:
             self._scores[dataset] = [(names, _score_form(source, labels)) for source, names in sharing.items()]
         return self._scores[dataset]
 
-    def _scores_hold(self, record: dict[str, Any], fit: str) -> bool:
+    def _changed_scores(self, record: dict[str, Any], fit: str) -> list[str]:
         then = record.get("score_fingerprints", {})
+        changed: list[str] = []
         for names, sign in self._labels(record["dataset"]):
             today = sign(fit)
-            if any(then.get(name, today) != today for name in names):
-                return False
-        return True
+            changed += [name for name in names if then.get(name, today) != today]
+        return changed
 
 
 def _by_seed(cell: Cell) -> Callable[[int], str]:

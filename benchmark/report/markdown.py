@@ -2,178 +2,152 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from dataclasses import dataclass, field
-from functools import cached_property
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
-from tabulate import tabulate
 
 import datasets
 import methods
 from benchmark.ground.errors import UserError
 from benchmark.plan import Suite, load_suite, suites
+from benchmark.report import diagram, exports
+from benchmark.report.board import KINDS, Board, Row, is_bound, touched_by
+from benchmark.report.honesty import honesty
 from benchmark.report.published import reproduction
-from benchmark.report.tables import Group, csv, groups, runs, summary
+from benchmark.report.statistics import MAX_METHODS, MIN_DATASETS, RankTest
+from benchmark.report.tables import Group, csv, summary
+from benchmark.report.words import address, escape, folded, link, percent, table
 from benchmark.store import PROTOCOL, ROOT, Results
 
 BEGIN, END = "<!-- leaderboard: generated, don't edit -->", "<!-- end of leaderboard -->"
-DETAILS = {"acc": "ACC", "nmi": "NMI", "ari": "ARI", "knn": "kNN", "linear_probe": "probe"}
-
-
-@dataclass(frozen=True)
-class Board:
-    """Everything the generated texts are made of."""
-
-    results: Results
-    table: pd.DataFrame
-    groups: dict[tuple[str, ...], Group]
-    _rows: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
-
-    @classmethod
-    def of(cls, results: Results) -> Board:
-        """Reads the records of a results folder."""
-        table = runs(results)
-        return cls(results, table, groups(table))
-
-    def find(self, dataset: str, method: str, suite: Suite, variant: str = "base") -> Group | None:
-        """The seeds of a method on a dataset, in a suite's track and budget."""
-        return self.groups.get((dataset, method, variant, suite.track, suite.budget))
-
-    def shown(self, suite: Suite) -> list[str]:
-        """The suite's datasets that have a record in its track and budget."""
-        return [name for name in suite.datasets if (name, suite.track, suite.budget) in self._places]
-
-    @cached_property
-    def _places(self) -> set[tuple[str, ...]]:
-        """(dataset, track, budget) with a record."""
-        return {(key[0], *key[3:]) for key in self.groups}
-
-    def rows(self, suite: Suite) -> list[tuple[str, str]]:
-        """(method, variant) with a record in the suite's track and budget: bounds first, then by mean rank in ACC.
-
-        Ranks are taken over the datasets with an unbound row, among the unbound rows that have a mean on each of them; the
-        others follow, fullest first.
-        """
-        if suite.name not in self._rows:
-            self._rows[suite.name] = self._ordered(suite)
-        return self._rows[suite.name]
-
-    def _ordered(self, suite: Suite) -> list[tuple[str, str]]:
-        names = sorted(
-            {(key[1], key[2]) for key in self.groups if key[3:] == (suite.track, suite.budget) and key[0] in suite.datasets}
-        )
-        means = {row: self._means(suite, row) for row in names}
-        unbound = [row for row in names if not is_bound(row[0])]
-        columns = [i for i in range(len(self.shown(suite))) if any(means[row][i] is not None for row in unbound)]
-        full = [row for row in unbound if all(means[row][i] is not None for i in columns)]
-        ordered = [sorted(means[row][i] for row in full) for i in columns]
-        ranks = {row: sum(1 + len(full) - bisect_right(ordered[j], means[row][i]) for j, i in enumerate(columns)) for row in full}
-
-        def order(row: tuple[str, str]) -> tuple[Any, ...]:
-            known = [mean for mean in means[row] if mean is not None]
-            return (not is_bound(row[0]), row not in ranks, ranks.get(row, 0), -len(known), -sum(known), row)
-
-        return sorted(names, key=order)
-
-    def _means(self, suite: Suite, row: tuple[str, str]) -> list[Any]:
-        found = [self.find(name, row[0], suite, row[1]) for name in self.shown(suite)]
-        return [group.mean("acc") if group else None for group in found]
-
-
-def is_bound(method: str) -> bool:
-    """Whether a method frames the board instead of competing on it."""
-    try:
-        return bool(methods.card(method).bound)
-    except UserError:
-        return False
+DETAILS = {"acc": "ACC", "nmi": "NMI", "ari": "ARI", "ami": "AMI", "knn": "kNN", "linear_probe": "probe"}
+MOST_PAIRED = 20  # a wider table of pairs is in leaderboard.json alone
 
 
 def score(group: Group | None, name: str) -> str:
     """Mean ± std over seeds in percent, with marks: 4/5 incomplete, n=1, † stale, ○ collapsed."""
     if group is None:
         return ""
-    mean, std = group.mean(name), group.std(name)
+    mean = group.mean(name)
     if mean is None:
         states = group.states
         return "–" if states == ["not_applicable"] else ", ".join(states).replace("_", " ") if states else ""
-    text = f"{100 * mean:.1f}".replace("-0.0", "0.0") + (f" ± {100 * std:.1f}" if std is not None else "")
-    marks = [f"{len(group.ok)}/{group.expected}"] if len(group.ok) < group.expected else ["n=1"] if group.expected == 1 else []
-    marks += ["†"] * group.stale + ["○"] * any("collapsed" in flags for flags in group.words("flags"))
-    return f"{text} {' '.join(marks)}".strip()
+    marks = [f"{len(group.ok)}/{group.expected}"] if not group.complete else ["n=1"] if group.expected == 1 else []
+    marks += ["†"] * group.stale_in(name) + ["○"] * any("collapsed" in flags for flags in group.words("flags"))
+    return f"{percent(mean, group.std(name))} {' '.join(marks)}".strip()
 
 
-def label(method: str, variant: str) -> str:
-    """A method's name with a link to its paper, bounds in italics."""
+def label(method: str, variant: str, group: Group | None = None, *, folder: str = "") -> str:
+    """A method's name with links to its paper and its file, bounds in italics. folder: from the text to the repository."""
     try:
-        card = methods.card(method)
+        entry = methods.entry(method)
     except UserError:
-        return method
-    text = f"[{method}]({card.link})" if card.link else method
-    text = f"*{text}*" if card.bound else text
+        return escape(method) if variant == "base" else f"{escape(method)} `{variant}`"
+    text = link(escape(method), address(entry.card.link))
+    text = f"*{text}*" if entry.card.bound else text
+    if entry.path.is_relative_to(ROOT):
+        text += f" [⌂]({folder}{entry.path.relative_to(ROOT).as_posix()})"
     return text if variant == "base" else f"{text} `{variant}`"
 
 
-def overview(board: Board, suite: Suite) -> str:
-    """Methods × datasets, ACC."""
-    shown = board.shown(suite)
+def records_of(dataset: str, method: str) -> str:
+    """Where the records of a method on a dataset lie, from the repository's root."""
+    return f"results/{PROTOCOL}/records/{dataset}/{method}"
+
+
+def overview(board: Board, suite: Suite, sets: Sequence[str] | None = None, *, brief: bool = False) -> str:
+    """Methods × datasets, ACC, with what a cell costs. sets: by default all that have records. brief: without cost and links."""
+    shown = board.shown(suite) if sets is None else list(sets)
     if not shown:
         return "No records yet.\n"
-    body = [
-        [label(method, variant), *[score(board.find(name, method, suite, variant), "acc") for name in shown]]
-        for method, variant in board.rows(suite)
-    ]
-    return tabulate(body, headers=["ACC, %", *shown], tablefmt="github", disable_numparse=True) + "\n"
+    best, front = {name: board.best(suite, name) for name in shown}, board.front(suite, shown)
+    rows = [row for row in board.rows(suite) if any(board.find(name, row[0], suite, row[1]) for name in shown)]
+    kinds = {row: board.kind(suite, row) for row in rows}
+    heads = ["ACC, %", *shown, *([] if brief else ["core-seconds"])]
+    body, last = [], ""
+    for row in rows:
+        if kinds[row] != last and len(set(kinds.values())) > 1:
+            body.append([f"***{KINDS[kinds[row]]}***", *[""] * (len(heads) - 1)])
+        last = kinds[row]
+        cells = [_cell(board, suite, name, row, row in best[name], brief) for name in shown]
+        cost = board.cost(suite, row, shown)
+        paid = f"{cost:.3g}{' ◆' if row in front else ''}" if cost is not None else ""
+        body.append([label(*row), *cells, *([] if brief else [paid])])
+    if all(datasets.card(name).bayes_acc is not None for name in shown):
+        ceiling = [percent(datasets.card(name).bayes_acc) for name in shown]
+        body.append(["*Bayes: what no rule exceeds*", *ceiling, *([] if brief else [""])])
+    return table(heads, body)
+
+
+def _cell(board: Board, suite: Suite, dataset: str, row: Row, best: bool, brief: bool) -> str:
+    group = board.find(dataset, row[0], suite, row[1])
+    text = score(group, "acc")
+    text = f"**{text}**" if best else text
+    return text if brief or not group or not text else link(text, records_of(dataset, row[0]))
 
 
 def details(board: Board, suite: Suite, dataset: str) -> str:
     """One dataset: every headline score, what the method is told, what choosing by label would have claimed, cost."""
+    rows = [(row, group) for row in board.rows(suite) if (group := board.find(dataset, row[0], suite, row[1]))]
+    if not rows:
+        return ""
+    found_k = any("k" not in told.split() for _, group in rows for told in group.words("told"))
+    shown = [name for name in DETAILS if name != "ami" or found_k]
+    best = {name: board.best(suite, dataset, name) for name in shown}
     body = []
-    for method, variant in board.rows(suite):
-        group = board.find(dataset, method, suite, variant)
-        if group is None:
-            continue
+    for row, group in rows:
         gap, seconds, peak = group.mean("oracle_gap_acc"), group.mean("total_cpu_seconds"), group.mean("peak_mib")
+        scores = [f"**{text}**" if row in best[name] and (text := score(group, name)) else score(group, name) for name in shown]
+        told = escape(", ".join(sorted({word for words in group.words("told") for word in words.split()})))
         body.append(
             [
-                label(method, variant),
-                *[score(group, name) for name in DETAILS],
-                "" if group.mean("acc_chance") is None else f"{100 * (group.mean('acc_chance') or 0):.1f}",
-                "" if gap is None else f"{100 * gap:.1f}",
-                ", ".join(group.words("told")[0].split()) if group.ok else "",
-                f"[{len(group.ok)}](results/{PROTOCOL}/records/{dataset}/{method})",
+                label(*row),
+                *scores,
+                percent(gap),
+                percent(board.agrees(dataset, row, suite)),
+                told,
+                link(str(len(group.ok)), records_of(dataset, row[0])),
                 "" if seconds is None else f"{seconds:.3g}",
                 "" if peak is None else f"{peak:.0f}",
             ]
         )
-    if not body:
-        return ""
-    heads = ["", *DETAILS.values(), "chance", "oracle gap", "told", "seeds", "core-seconds", "MiB"]
+    heads = ["", *[DETAILS[name] for name in shown], "oracle gap", "seeds agree", "told", "seeds", "core-seconds", "MiB"]
+    return folded(f"<b>{dataset}</b>: every score", f"{about(dataset, rows)}\n\n{table(heads, body)}")
+
+
+def about(dataset: str, rows: Sequence[tuple[Row, Group]]) -> str:
+    """A dataset in a sentence."""
     card = datasets.card(dataset)
-    root = datasets.root(dataset)
-    tuners = [name for name in methods.names() if root in methods.card(name).tuned_on and not is_bound(name)]
-    role = "development: settings may be tuned on it" if card.development else "untouched: no card names it"
-    role = f"not untouched: settings of {', '.join(tuners)} were chosen on it" if tuners and not card.development else role
-    best = f"; no rule exceeds an accuracy of {100 * card.bayes_acc:.1f} (Bayes)" if card.bayes_acc is not None else ""
-    model = f"; features of {card.pretrained}, pretrained" if card.pretrained else ""
-    intro = f"{card.title}: n = {card.n:,}, {card.classes} classes{best}{model}; {role}.\n\n"
-    return f"#### {dataset}\n\n{intro}" + tabulate(body, headers=heads, tablefmt="github", disable_numparse=True) + "\n"
+    tuners = touched_by(dataset)
+    role = f"not untouched: settings of {', '.join(tuners)} were chosen on it" if tuners else "untouched: no card names it"
+    role = "development: settings may be tuned on it" if tuners == ["development"] else role
+    best = f"; no rule exceeds an accuracy of {percent(card.bayes_acc)} (Bayes)" if card.bayes_acc is not None else ""
+    model = f"; features of {escape(card.pretrained)}, pretrained" if card.pretrained else ""
+    floors = [value for _, group in rows if (value := group.mean("acc_chance")) is not None]
+    low, high = (percent(min(floors)), percent(max(floors))) if floors else ("", "")
+    chance = f"; a random labelling scores {low if low == high else f'{low} to {high}'}" if floors else ""
+    return f"{escape(card.title)}: n = {card.n:,}, {card.classes} classes{chance}{best}{model}; {role}."
 
 
 INTRO = f"""# Leaderboard
 
-Generated by `uv run run_all.py leaderboard`; never edited by hand. Protocol {PROTOCOL}.
+Generated by `uv run run_all.py leaderboard`; never edited by hand. Protocol {PROTOCOL}. The same numbers as files:
+[runs.csv](results/{PROTOCOL}/runs.csv), [summary.csv](results/{PROTOCOL}/summary.csv),
+[leaderboard.json](results/{PROTOCOL}/leaderboard.json); [what their fields mean](docs/results.md).
 
 Methods are fitted blind: no label reaches them. The last state counts, every seed counts. Scores are percent,
-mean ± standard deviation over seeds. Bounds are in *italics*, first, and unranked; the others are ordered by mean
-rank in ACC over the section's datasets, incomplete rows last. That is no verdict: there are too few datasets to decide.
+mean ± standard deviation over seeds. **Bold**: the best mean of the methods, and every other that is not clearly worse:
+the 95 % interval of the differences, paired by seed, covers 0. Bold needs three seeds, none failed, none stale.
+Bounds frame the board and are unranked. Methods are ordered by mean rank in ACC, on untouched datasets where there are
+any, incomplete rows last; that order alone is no verdict.
 
-Marks: `4/5` four of five seeds ended ok, the mean is incomplete · `n=1` one seed, no spread · `†` stale: the code or
-settings have changed since · `○` fewer than k clusters used in a seed · `–` not applicable · *told*: what the method
-or its clustering was given · *oracle gap*: what choosing the best of ten snapshots by label would have added to ACC ·
-*core-seconds*: processor time, the parts it stands on included · *chance*: ACC of a random labelling.
+A dataset is *untouched* where no method's card names it, or the set it is drawn from, among those its settings were
+chosen on. Ranks and rank tests are taken on untouched datasets alone.
+
+Marks: `4/5` four of five seeds ended ok, the mean is incomplete · `n=1` one seed, no spread · `†` stale: code, settings
+or this metric have changed since · `○` fewer than k clusters used in a seed · `–` not applicable · `◆` no other row
+costs less and scores higher · ⌂ the method's file. *Core-seconds*: processor time a cell, the parts it stands on
+included. *Oracle gap*: what choosing the best of ten snapshots by label would have added to ACC. *Seeds agree*: mean ARI
+between the assignments of two seeds, no labels involved. *Told*: what the method or its clustering was given.
 Clusters of a method that only embeds come from k-means on its embedding. In the transductive track the embedding has
 seen the inputs that kNN and probe are tested on.
 """
@@ -184,43 +158,112 @@ def leaderboard(board: Board) -> str:
     parts = [INTRO]
     for name in suites():
         suite = load_suite(name)
-        if not board.shown(suite):
-            continue
-        parts.append(f"## {suite.title}\n\nSuite `{name}`: {suite.track} track, budget `{suite.budget}`.\n")
-        parts.append(overview(board, suite))
-        parts += [text for dataset in suite.datasets if (text := details(board, suite, dataset))]
+        if board.shown(suite):
+            parts.append(section(board, suite))
     parts.append(reproduction(board.groups))
-    parts.append(failures(board.table))
+    parts.append(honesty(board))
     return "\n".join(part.strip("\n") + "\n" for part in parts if part)
 
 
-def failures(table: pd.DataFrame) -> str:
-    """Cells that did not end ok, and attempts at the label wall."""
-    bad = table[~table.state.isin(["ok", "not_applicable"])]
-    rows = [f"- {row.dataset} / {row.method} / seed {row.seed}: {row.state.replace('_', ' ')}" for row in bad.itertuples()]
-    attempts = int(table.attempts.sum()) if len(table) else 0
-    text = "\n".join(rows) if rows else "No cell on this board failed."
-    return f"## Honesty\n\n{text}\n\nAttempts at the label wall on this board: {attempts}.\n"
+def section(board: Board, suite: Suite) -> str:
+    """One suite in one track: untouched datasets, the others, ranks, and every score of each dataset, folded."""
+    clean = board.untouched(suite)
+    others = [name for name in board.shown(suite) if name not in clean]
+    parts = [f"## {suite.title}\n\nSuite `{suite.name}`: {suite.track} track, budget `{suite.budget}`."]
+    for title, sets in (("Untouched datasets", clean), ("Development sets, and sets that settings were chosen on", others)):
+        if sets:
+            parts += [f"### {title}", overview(board, suite, sets), pairwise(board, suite, sets)]
+    parts += ["### Ranks", ranks(board, suite)]
+    parts += [details(board, suite, name) for name in [*clean, *others]]
+    return "\n".join(part.strip("\n") + "\n" for part in parts if part)
+
+
+def pairwise(board: Board, suite: Suite, sets: Sequence[str]) -> str:
+    """Each method against each: wins, ties and losses by the paired interval."""
+    found = board.pairs(suite, sets)
+    rows = [row for row in board.competing(suite) if any(row in pair for pair in found)]
+    if not 2 <= len(rows) <= MOST_PAIRED:
+        return ""
+    body = []
+    for row in rows:
+        counts = [found.get((row, other)) for other in rows]
+        cells = ["" if c is None else f"{c['win']}/{c['tie']}/{c['loss']}" for c in counts]
+        total = [sum(c[word] for c in counts if c) for word in ("win", "tie", "loss")]
+        body.append([escape(row[0]), *cells, "/".join(map(str, total))])
+    intro = "Wins/ties/losses of the row against the column, dataset by dataset: the interval of the differences in ACC, "
+    text = f"{intro}paired by seed, lies above 0, covers it, lies below.\n\n"
+    return folded("Pair by pair", text + table(["", *[escape(row[0]) for row in rows], "all"], body))
+
+
+def ranks(board: Board, suite: Suite) -> str:
+    """What the rank tests say, or that there are too few datasets."""
+    parts, count = [], len({datasets.root(name) for name in board.untouched(suite)})
+    for name, found in board.ranking(suite).items():
+        if isinstance(found, RankTest):
+            parts.append(_ranked(suite, name, found))
+        else:
+            parts.append(f"{f'`{name}`: ' if count >= MIN_DATASETS else ''}{found}.")
+    words = f"{count} untouched dataset{'s' * (count != 1)}; rank tests want at least {MIN_DATASETS}, and at most {MAX_METHODS} "
+    intro = f"{words}methods of one class of backbone (a family) with all their seeds on each.\n\n"
+    return intro + "\n".join(part[0].upper() + part[1:] for part in dict.fromkeys(parts))
+
+
+def _ranked(suite: Suite, name: str, found: RankTest) -> str:
+    body = [
+        [escape(method), f"{rank:.2f}", *[_p(found.nemenyi[i, j]) if i != j else "" for j in range(len(found.methods))]]
+        for i, (method, rank) in enumerate(zip(found.methods, found.mean_ranks, strict=True))
+    ]
+    holm = [
+        [escape(method), *[_p(found.wilcoxon[i, j]) if i != j else "" for j in range(len(found.methods))]]
+        for i, method in enumerate(found.methods)
+    ]
+    heads = list(map(escape, found.methods))
+    verdict = "not all rank alike" if found.p < 0.05 else "no difference shown"
+    return (
+        f"Class `{name}`, {len(found.datasets)} datasets: Friedman χ² = {found.statistic:.2f}, p = {_p(found.p)}, {verdict}; "
+        f"Nemenyi's critical difference {found.critical:.2f}.\n\n"
+        f"![mean ranks of class {name}](results/{PROTOCOL}/{diagram.file_name(suite.name, name)})\n\n"
+        + folded("p of each pair, Nemenyi", table(["", "mean rank", *heads], body))
+        + "\n"
+        + folded("p of each pair, Wilcoxon with Holm's correction", table(["", *heads], holm))
+    )
+
+
+def _p(value: float) -> str:
+    return "<0.001".replace("<", "&lt;") if value < 0.001 else f"{value:.3f}"
 
 
 def head(board: Board) -> str:
     """The few lines of the board that the README shows."""
-    return overview(board, load_suite("quick"))
+    return overview(board, load_suite("quick"), brief=True)
 
 
 def generated(results: Results) -> dict[Path, str]:
     """Every generated file of the repository with its text as it should be today."""
     board = Board.of(results)
-    readme = ROOT / "README.md"
     files = {
         ROOT / "leaderboard.md": leaderboard(board),
         results.root / "runs.csv": csv(board.table),
-        results.root / "summary.csv": csv(summary(board.table, board.groups)),
+        results.root / "summary.csv": csv(summary(board.table, board.groups, board.agreement)),
+        results.root / "leaderboard.json": exports.leaderboard_json(board),
+        **{results.root / name: text for name, text in diagram.diagrams(board).items()},
     }
-    if readme.is_file():
-        text = readme.read_text(encoding="utf-8")
-        if BEGIN not in text or END not in text:
-            raise UserError(f"README.md has lost its lines {BEGIN!r} and {END!r}; put them back")
-        before, rest = text.split(BEGIN, 1)
-        files[readme] = f"{before}{BEGIN}\n\n{head(board)}\n{END}{rest.split(END, 1)[1]}"
+    for path, begin, end, text in (
+        (ROOT / "README.md", BEGIN, END, head(board)),
+        (ROOT / "docs" / "results.md", exports.BEGIN, exports.END, exports.dictionary()),
+    ):
+        if path.is_file():
+            files[path] = between(path, begin, end, text)
     return files
+
+
+def between(path: Path, begin: str, end: str, text: str) -> str:
+    """A file's text with what stands between two marks made anew."""
+    whole = path.read_text(encoding="utf-8")
+    if begin not in whole or end not in whole:
+        raise UserError(f"{path.name} has lost its lines {begin!r} and {end!r}; put them back")
+    before, rest = whole.split(begin, 1)
+    return f"{before}{begin}\n\n{text}\n{end}{rest.split(end, 1)[1]}"
+
+
+__all__ = ["BEGIN", "DETAILS", "END", "Board", "details", "generated", "head", "is_bound", "leaderboard", "overview", "score"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv as csv_module
 import gc
 import io
@@ -10,15 +11,17 @@ import sys
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import combinations
 from typing import Any, TypeVar
 
 import pandas as pd
-from scipy import stats
 
 import datasets
 import metrics
+from benchmark.report import statistics
 from benchmark.report.fresh import Today
-from benchmark.store import Results
+from benchmark.report.statistics import moments
+from benchmark.store import Results, unpack
 
 T = TypeVar("T")
 KEYS = ["dataset", "method", "variant", "track", "budget"]
@@ -43,12 +46,14 @@ def runs(results: Results, keys: Collection[str] | None = None) -> pd.DataFrame:
         if record.get("data"):
             datasets.know(record["dataset"], record["data"])
         own.append(paid)
+        fresh, changed = today.look(record)
         rows.append(
             (
                 *[sys.intern(record[name]) for name in KEYS],
                 record["seed"],
                 sys.intern(record["state"]),
-                today.freshness(record),
+                fresh,
+                sys.intern(" ".join(changed)),
                 sys.intern(" ".join(record["flags"])),
                 sys.intern(" ".join(record["told"])),
                 record["k_used"],
@@ -59,7 +64,21 @@ def runs(results: Results, keys: Collection[str] | None = None) -> pd.DataFrame:
                 sys.intern(record["environment"]["device"]),
             )
         )
-    columns = [*KEYS, "seed", "state", "fresh", "flags", "told", "k_used", *names, "oracle_gap_acc", *COSTS, "attempts", "device"]
+    columns = [
+        *KEYS,
+        "seed",
+        "state",
+        "fresh",
+        "stale_scores",
+        "flags",
+        "told",
+        "k_used",
+        *names,
+        "oracle_gap_acc",
+        *COSTS,
+        "attempts",
+        "device",
+    ]
     table = pd.DataFrame(rows, columns=columns)
     totals = pd.DataFrame({"total": [total_cpu(*paid, cpu) for paid in own]})["total"]
     table.insert(columns.index("attempts"), "total_cpu_seconds", totals)
@@ -122,7 +141,7 @@ class Group:
     @property
     def stale(self) -> bool:
         """Whether any scored row is no longer what would be measured today."""
-        return any(word != "fresh" for word in self.words("fresh"))
+        return bool(self._staleness)
 
     def values(self, name: str) -> list[float]:
         """A column over the scored seeds, blanks left out."""
@@ -140,22 +159,34 @@ class Group:
 
     def interval(self, name: str) -> tuple[float, float] | None:
         """Student's t interval at 95% of the mean over seeds; None below three."""
-        values = self.values(name)
-        n, (mean, std) = len(values), moments(values)
-        if n < 3 or mean is None or std is None:
-            return None
-        half = float(stats.t.ppf(0.975, n - 1)) * std / math.sqrt(n)
-        return mean - half, mean + half
+        found = statistics.interval(self.values(name))
+        return None if found is None or found.low is None or found.high is None else (found.low, found.high)
 
+    def by_seed(self, name: str) -> dict[int, float]:
+        """seed -> a column's value, of the scored seeds that have one."""
+        column, seed = self.columns[name], self.columns["seed"]
+        return {seed[row]: float(value) for row in self.ok if (value := column[row]) is not None and value == value}
 
-def moments(values: list[float]) -> tuple[float | None, float | None]:
-    """Mean and sample standard deviation; None where there are too few values."""
-    if not values:
-        return None, None
-    mean = math.fsum(values) / len(values)
-    if len(values) < 2:
-        return mean, None
-    return mean, math.sqrt(math.fsum([(value - mean) ** 2 for value in values]) / (len(values) - 1))
+    @property
+    def complete(self) -> bool:
+        """Whether every seed that is owed was scored."""
+        return len(self.ok) == self.expected
+
+    def stale_in(self, name: str) -> bool:
+        """Whether a score is no longer what would be measured today: its fit isn't, or the metric has changed."""
+        return any(not changed or name in changed.split() for changed in self._staleness)
+
+    @property
+    def stale_scores(self) -> list[str]:
+        """The scores that alone are stale, where every fit is today's."""
+        found = self._staleness
+        return sorted({name for changed in found for name in changed.split()}) if all(found) else []
+
+    @cached_property
+    def _staleness(self) -> list[str]:
+        """Of each scored row that is not fresh the scores that alone are stale, "" where its fit is."""
+        both = zip(self.words("fresh"), self.words("stale_scores"), strict=True)
+        return [changed for fresh, changed in both if fresh != "fresh"]
 
 
 def groups(table: pd.DataFrame) -> dict[tuple[str, ...], Group]:
@@ -167,10 +198,32 @@ def groups(table: pd.DataFrame) -> dict[tuple[str, ...], Group]:
     return {key: Group(columns, sorted(places[key], key=columns["seed"].__getitem__)) for key in sorted(places)}
 
 
-def summary(table: pd.DataFrame, found: Mapping[tuple[str, ...], Group] | None = None) -> pd.DataFrame:
+def seed_agreement(results: Results, key: tuple[str, ...], group: Group) -> float | None:
+    """Mean ARI over all pairs of scored seeds, of their packed assignments: how far seeds find the same clusters.
+
+    None below two seeds with assignments of the same rows.
+    """
+    dataset, method, variant, track, budget = key
+    seeds, found = group.columns["seed"], []
+    for row in group.ok:
+        with contextlib.suppress(OSError, ValueError):  # `verify` says what is wrong with a file
+            name = f"{dataset}/{method}/{track}-{budget}-{variant}-s{seeds[row]}"
+            found.append(unpack(results.path(name).with_suffix(".npz").read_bytes()))
+    if len(found) < 2 or len({len(labels) for labels in found}) > 1:
+        return None
+    ari = metrics.get("ari")
+    values = [ari.score(labels_true=one, labels_pred=other) for one, other in combinations(found, 2)]
+    return math.fsum(values) / len(values)
+
+
+def summary(
+    table: pd.DataFrame,
+    found: Mapping[tuple[str, ...], Group] | None = None,
+    agreements: Mapping[tuple[str, ...], float | None] | None = None,
+) -> pd.DataFrame:
     """One row a group of seeds: how many are ok of how many owed, mean and standard deviation of every score and cost.
 
-    found: the table's `groups`, where they are at hand.
+    found: the table's `groups`, where they are at hand. agreements: `seed_agreement` by group.
     """
     columns = [*metrics.names(), "oracle_gap_acc", *COSTS, "total_cpu_seconds"]
     rows = [
@@ -179,12 +232,15 @@ def summary(table: pd.DataFrame, found: Mapping[tuple[str, ...], Group] | None =
             len(group.ok),
             group.expected,
             group.stale,
+            " ".join(group.stale_scores),
             " ".join(group.states),
+            (agreements or {}).get(key),
             *(value for name in columns for value in moments(group.values(name))),
         )
         for key, group in (groups(table) if found is None else found).items()
     ]
-    heads = [*KEYS, "seeds_ok", "seeds", "stale", "states", *[f"{name}_{what}" for name in columns for what in ("mean", "std")]]
+    heads = [*KEYS, "seeds_ok", "seeds", "stale", "stale_scores", "states", "seed_agreement_ari"]
+    heads += [f"{name}_{what}" for name in columns for what in ("mean", "std")]
     return pd.DataFrame(rows, columns=heads)
 
 

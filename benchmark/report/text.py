@@ -19,7 +19,8 @@ from benchmark.plan import load_suite, suites
 
 def board_text(results: Any, suite_name: str) -> str:
     """A suite's board for the terminal, from the records in `results`."""
-    from benchmark.report.markdown import DETAILS, Board, score
+    from benchmark.report.board import Board
+    from benchmark.report.markdown import DETAILS, score
 
     board, suite = Board.of(results), load_suite(suite_name)
     parts = []
