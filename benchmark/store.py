@@ -266,8 +266,8 @@ def read_record(path: Path | str, *, table: bool = True) -> dict[str, Any]:
     table: False leaves the contingency out.
     """
     try:
-        with open(path, "rb") as stream:
-            content = stream.read()
+        with open(path, "rb", buffering=0) as stream:
+            content = stream.readall()
         return decode(content if table else without_table(content))
     except FileNotFoundError:
         raise BadRecord(f"{path} is not there, or a link that leads nowhere") from None
