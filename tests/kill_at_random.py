@@ -45,7 +45,7 @@ ASIDE = ("cost", "date")
 class Broken(AssertionError):
     """A promise was not kept. kind: which, of FAULTS."""
 
-    def __init__(self, kind: str, text: str) -> None:
+    def __init__(self, text: str, kind: str = "exit") -> None:
         super().__init__(text)
         self.kind = kind
 
@@ -88,7 +88,7 @@ class Place:
             try:
                 found[str(path.relative_to(root))] = json.loads(path.read_text(encoding="utf-8"))
             except ValueError as error:
-                raise Broken("torn", f"{path} is not whole: {error}") from None
+                raise Broken(f"{path} is not whole: {error}", "torn") from None
         return found
 
     def check(self) -> None:
@@ -96,10 +96,10 @@ class Place:
         end = time.monotonic() + PATIENCE_SECONDS
         while left := living(self.folder):
             if time.monotonic() > end:
-                raise Broken("orphans", f"processes are left: {left}")
+                raise Broken(f"processes are left: {left}", "orphans")
             time.sleep(0.05)
         if gone := [str(file) for file in self.seen if not file.exists()]:
-            raise Broken("lost", f"gone: {gone}")
+            raise Broken(f"gone: {gone}", "lost")
         for key, record in self.records().items():
             path = self.folder / "results" / "records" / key
             outputs = self.folder / "cache" / "outputs" / record["fit_fingerprint"]
@@ -107,16 +107,16 @@ class Place:
                 status = file.stat()
                 stamp = (status.st_mtime_ns, status.st_ino)
                 if self.seen.setdefault(file, stamp) != stamp:
-                    raise Broken("doubled", f"{file} was written again")
+                    raise Broken(f"{file} was written again", "doubled")
 
     def finish(self) -> dict[str, dict[str, Any]]:
         """Lets the run go on to its end; returns the records."""
         code = self.start().wait(timeout=600)
         if code != 0:
-            raise Broken("exit", f"the last run ended with {code}:\n{(self.folder / 'log.txt').read_text()[-2000:]}")
+            raise Broken(f"the last run ended with {code}:\n{(self.folder / 'log.txt').read_text()[-2000:]}")
         self.check()
         if parts := sorted(self.folder.rglob(".*.part")):
-            raise Broken("left", f"left half-written: {parts}")
+            raise Broken(f"left half-written: {parts}", "left")
         return self.records()
 
 
@@ -134,11 +134,11 @@ def living(folder: Path) -> list[str]:
 def same(records: dict[str, dict[str, Any]], wanted: dict[str, dict[str, Any]]) -> None:
     """Broken where two runs' records differ in more than cost and date."""
     if set(records) != set(wanted):
-        raise Broken("lost", f"records that only one run has: {sorted(set(records) ^ set(wanted))}")
+        raise Broken(f"records that only one run has: {sorted(set(records) ^ set(wanted))}", "lost")
     for key, record in records.items():
         names = [name for name in {*record, *wanted[key]} - {*ASIDE} if record.get(name) != wanted[key].get(name)]
         if names:
-            raise Broken("different", f"{key} differs from the undisturbed run's in {', '.join(sorted(names))}")
+            raise Broken(f"{key} differs from the undisturbed run's in {', '.join(sorted(names))}", "different")
 
 
 @dataclass(frozen=True)
@@ -160,7 +160,7 @@ def undisturbed(folder: Path) -> Reference:
         time.sleep(0.02)
     total = time.time() - began
     if run.returncode != 0:
-        raise Broken("exit", f"the undisturbed run ended with {run.returncode}:\n{(folder / 'log.txt').read_text()[-2000:]}")
+        raise Broken(f"the undisturbed run ended with {run.returncode}:\n{(folder / 'log.txt').read_text()[-2000:]}")
     place.check()
     return Reference(place.records(), first, total - first)
 
@@ -184,9 +184,9 @@ def disturb(place: Place, draw: random.Random, reference: Reference, number: int
     code = run.wait(timeout=60)
     place.check()
     if ended and code != 0:
-        raise Broken("exit", f"a run that nobody had signalled ended with {code}")
+        raise Broken(f"a run that nobody had signalled ended with {code}")
     if number == signal.SIGINT and code not in (130, 0):
-        raise Broken("exit", f"Ctrl-C ended the run with {code}, not 130:\n{(place.folder / 'log.txt').read_text()[-2000:]}")
+        raise Broken(f"Ctrl-C ended the run with {code}, not 130:\n{(place.folder / 'log.txt').read_text()[-2000:]}")
     if ended or code == 0:
         return None
     return f"{signal.Signals(number).name} after {time.time() - began:.1f} s, {len(place.records())} records"
