@@ -21,7 +21,7 @@ UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
 _SLUG = re.compile(r"[a-z0-9][a-z0-9_.@-]{0,79}")
 _WORD = re.compile(r"[\w .:+-]{0,80}")
 _FINGERPRINT = re.compile(r"[\w-]{0,80}")
-_BIG = 2**53
+_BIG = 9 * 10**15  # a float holds integers up to here, and rounding to six digits goes no further
 _TABLE = b'\n "contingency": [\n'
 
 

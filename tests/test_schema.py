@@ -11,6 +11,7 @@ import pytest
 from benchmark import schema
 from benchmark.api import work
 from benchmark.ground.errors import UserError
+from benchmark.ground.files import canonical_json
 from benchmark.plan import Cell
 from benchmark.report.tables import runs
 from benchmark.schema import BadRecord, LaterRecord, decode, without_table
@@ -137,6 +138,14 @@ def test_what_a_table_reads_must_be_of_its_kind(name: str, value: Any) -> None:
     """A field of another kind than the tables and plans expect is named before it does harm."""
     with pytest.raises(BadRecord, match=f"for '{name}'|no JSON text"):
         decode(json.dumps({**json.loads(OK.read_text(encoding="utf-8")), name: value}).encode())
+
+
+def test_the_largest_number_can_be_written_again() -> None:
+    """A number near the largest that is read is not rounded past it when the record is written."""
+    record = json.loads(OK.read_text(encoding="utf-8"))
+    for number in (8999999999999999.0, 9e15):
+        record["cost"]["cpu_seconds"] = number
+        assert decode(canonical_json(decode(json.dumps(record).encode())).encode())["cost"]["cpu_seconds"] == 9e15
 
 
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "1e999"])
