@@ -401,6 +401,19 @@ def leaderboard(
         raise typer.Exit(1)
 
 
+@app.command()
+def page(
+    out: Annotated[Path, typer.Option(help="Where it goes: a new or empty folder, or an older page.")] = Path("site"),
+    results: Annotated[Path | None, typer.Option(help="Where records lie; by default the committed ones.")] = None,
+) -> None:
+    """Writes the board as a static site that opens from disk: OUT/index.html."""
+    from benchmark.report.page import build
+    from benchmark.store import Results
+
+    made = build(Results(results.resolve()) if results else Results.committed(), out.resolve())
+    print(f"wrote {out}: {made['pages']} pages, {made['cells']} rows, {made['bytes'] / 2**20:.1f} MiB; open {out / 'index.html'}")
+
+
 @app.command("list")
 def list_(
     room: Annotated[str, typer.Argument(help=", ".join(ROOMS))] = "methods", plugin: Plugin = None, data: Data = None
