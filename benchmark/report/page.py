@@ -271,7 +271,7 @@ class Content:
         keys = [key for key in self.board.groups if key[0] == name]
         keys.sort(key=lambda key: (not is_bound(key[1]), -(self.board.groups[key].mean("acc") or -1), key))
         sizes = list(zip(card.class_names or range(card.classes), card.class_counts, strict=False)) if card else []
-        tuned = [m for m in methods.names() if card and not is_bound(m) and datasets.root(name) in methods.card(m).tuned_on]
+        tuned = [m for m in methods.names() if not is_bound(m) and _root(name) in methods.card(m).tuned_on]
         return {
             "title": name,
             "name": name,
@@ -312,9 +312,22 @@ def _cell(group: Group, name: str) -> dict[str, Any]:
         return {"text": "", "interval": "", "order": -1}
     if name in COSTS:
         return {"text": f"{mean:,.3g}" if mean < 1000 else f"{mean:,.0f}", "interval": "", "order": mean}
-    text = f"{100 * mean:.1f}" + (f" ± {100 * std:.1f}" if std is not None and name in DETAILS else "")
-    shown = f"{100 * interval[0]:.1f} to {100 * interval[1]:.1f}" if interval and name in DETAILS else ""
+    text = _percent(mean) + (f" ± {_percent(std)}" if std is not None and name in DETAILS else "")
+    shown = f"{_percent(interval[0])} to {_percent(interval[1])}" if interval and name in DETAILS else ""
     return {"text": text, "interval": shown, "order": mean}
+
+
+def _root(name: str) -> str:
+    """The dataset that this one is drawn from in the end; itself where a record names one that is not here."""
+    try:
+        return datasets.root(name)
+    except (UserError, RecursionError):
+        return name
+
+
+def _percent(value: float) -> str:
+    text = f"{100 * value:.1f}"
+    return "0.0" if text == "-0.0" else text
 
 
 def _dataset(name: str) -> Any:

@@ -62,7 +62,7 @@ BB.script = (path) =>
 
 BB.number = (value, raw) => {
   if (value === null || value === undefined) return "";
-  if (!raw) return (100 * value).toFixed(1).replace("-0.0", "0.0");
+  if (!raw) return (100 * value).toFixed(1).replace(/^-0\.0$/, "0.0");
   return Math.abs(value) >= 1000 ? Math.round(value).toLocaleString("en") : String(Number(value.toPrecision(3)));
 };
 BB.score = (numbers, raw) => {
