@@ -218,9 +218,15 @@ class Results:
     def files(self) -> Iterator[tuple[str, str]]:
         """Every record's key and file, in the order of keys' paths."""
         folder = str(self.root / "records")
-        parts = sorted(path[len(folder) + 1 :].split(os.sep) for path in _json_files(folder))
+        parts = sorted(path[len(folder) + 1 :].split(os.sep) for path in _files(folder, ".json"))
         for inner in parts:
             yield "/".join(inner).removesuffix(".json"), os.sep.join((folder, *inner))
+
+    def packed(self) -> dict[str, str]:
+        """Key -> file of every cell whose assignments lie here."""
+        folder = str(self.root / "records")
+        found = {path[len(folder) + 1 : -4].replace(os.sep, "/"): path for path in _files(folder, ".npz")}
+        return {key: path for key, path in found.items() if key.count("/") == 2}
 
     def records(self, broken: list[UserError] | None = None, *, tables: bool = True) -> Iterator[tuple[str, dict[str, Any]]]:
         """Every record with its key, in the order of keys. One that can't be read is an error, or goes into `broken`.
@@ -254,10 +260,10 @@ class Results:
         sweep(self.root)
 
 
-def _json_files(folder: str) -> Iterator[str]:
+def _files(folder: str, ending: str) -> Iterator[str]:
     for place, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
-        yield from (os.path.join(place, name) for name in names if name.endswith(".json") and not name.startswith("."))
+        yield from (os.path.join(place, name) for name in names if name.endswith(ending) and not name.startswith("."))
 
 
 def read_record(path: Path | str, *, table: bool = True) -> dict[str, Any]:

@@ -46,22 +46,22 @@ def sha256_file(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _round(value: Any, digits: int) -> Any:
+def rounded(value: Any, digits: int) -> Any:
     """Floats to `digits` significant digits, all through a JSON value; NaN and infinities become None."""
     if isinstance(value, bool):
         return value
     if isinstance(value, float):
         return float(f"{value:.{digits}g}") if np.isfinite(value) else None
     if isinstance(value, dict):
-        return {str(key): _round(item, digits) for key, item in value.items()}
+        return {str(key): rounded(item, digits) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_round(item, digits) for item in value]
+        return [rounded(item, digits) for item in value]
     return value
 
 
 def canonical_json(value: Any, *, digits: int = 6) -> str:
     """The one way a value is written as JSON: sorted keys, floats to `digits` significant digits, a final newline."""
-    return json.dumps(_round(value, digits), sort_keys=True, ensure_ascii=False, allow_nan=False, indent=1) + "\n"
+    return json.dumps(rounded(value, digits), sort_keys=True, ensure_ascii=False, allow_nan=False, indent=1) + "\n"
 
 
 @cache

@@ -41,13 +41,14 @@ class Board:
     groups: dict[tuple[str, ...], Group]
     agreement: dict[tuple[str, ...], float | None]
     _rows: dict[str, list[Row]] = field(default_factory=dict)
+    _competing: dict[str, list[Row]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, results: Results) -> Board:
         """Reads the records of a results folder."""
         table = runs(results)
-        found = groups(table)
-        return cls(results, table, found, {key: seed_agreement(results, key, group) for key, group in found.items()})
+        found, packed = groups(table), results.packed()
+        return cls(results, table, found, {key: seed_agreement(packed, key, group) for key, group in found.items()})
 
     def find(self, dataset: str, method: str, suite: Suite, variant: str = "base") -> Group | None:
         """The seeds of a method on a dataset, in a suite's track and budget."""
@@ -82,7 +83,9 @@ class Board:
 
     def competing(self, suite: Suite) -> list[Row]:
         """The rows that are compared with each other."""
-        return [row for row in self.rows(suite) if self.kind(suite, row) == "ranked"]
+        if suite.name not in self._competing:
+            self._competing[suite.name] = [row for row in self.rows(suite) if self.kind(suite, row) == "ranked"]
+        return self._competing[suite.name]
 
     def kind(self, suite: Suite, row: Row) -> str:
         """Which of KINDS a row is, by its card and what its records say it was told."""
@@ -92,13 +95,16 @@ class Board:
     def _kinds(self) -> dict[tuple[str, ...], str]:
         """(method, variant, track, budget) -> its kind: the first of KINDS, from the last, that holds on any dataset."""
         order, kinds = list(KINDS), dict[tuple[str, ...], str]()
+        kind_of = cache(_kind)
         for key, group in self.groups.items():
-            found = _kind(key, group)
+            told, flags = group.columns["told"], group.columns["flags"]
+            words = frozenset((told[row], flags[row]) for row in group.rows)
+            found = kind_of(key[0], key[1], key[2] == "base", words)
             kinds[key[1:]] = max(kinds.get(key[1:], found), found, key=order.index)
         return kinds
 
     def _ordered(self, suite: Suite) -> list[Row]:
-        shown, kinds = set(self.shown(suite)), list(KINDS)
+        shown, kinds = set(self.shown(suite)), {kind: place for place, kind in enumerate(KINDS)}
         names = sorted({(key[1], key[2]) for key in self.groups if key[3:] == (suite.track, suite.budget) and key[0] in shown})
         columns = self.untouched(suite) or self.shown(suite)
         means = {row: self._means(suite, row, columns) for row in names}
@@ -110,7 +116,7 @@ class Board:
 
         def order(row: Row) -> tuple[Any, ...]:
             known = [mean for mean in means[row] if mean is not None]
-            return (kinds.index(self.kind(suite, row)), row not in ranks, ranks.get(row, 0), -len(known), -sum(known), row)
+            return (kinds[self.kind(suite, row)], row not in ranks, ranks.get(row, 0), -len(known), -sum(known), row)
 
         return sorted(names, key=order)
 
@@ -192,11 +198,10 @@ class Board:
         return {name: rank_test(means, members) for name, members in sorted(classes.items())}
 
 
-def _kind(key: tuple[str, ...], group: Group) -> str:
-    """The kind of one group of seeds."""
-    dataset, method, variant = key[:3]
-    told = {word for row in group.rows for word in str(group.columns["told"][row]).split()}
-    if any("self_reported" in group.columns["flags"][row].split() for row in group.rows):
+def _kind(dataset: str, method: str, base: bool, words: frozenset[tuple[str, str]]) -> str:
+    """The kind of one group of seeds, of which `words` are (told, flags)."""
+    told = {word for text, _ in words for word in text.split()}
+    if any("self_reported" in flags.split() for _, flags in words):
         return "self_reported"
     if is_bound(method):
         return "bound"
@@ -204,10 +209,9 @@ def _kind(key: tuple[str, ...], group: Group) -> str:
         return "pretrained"
     if told & {"labels", "pairs"}:
         return "supervised"
-    return "ranked" if variant == "base" else "variant"
+    return "ranked" if base else "variant"
 
 
-@cache
 def _features(dataset: str) -> bool:
     """Whether the dataset itself is the features of a pretrained model, so that every row is told so."""
     try:

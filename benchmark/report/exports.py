@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import datasets
 import metrics
-from benchmark.ground.files import canonical_json
+from benchmark.ground.files import rounded
 from benchmark.plan import Suite, load_suite, suites
 from benchmark.report.board import Board, Row, touched_by
 from benchmark.report.statistics import RankTest, interval
@@ -23,7 +24,16 @@ def leaderboard_json(board: Board) -> str:
     """The board as data: suites, their datasets, rows and cells, ranks. Sorted keys, floats to six digits."""
     found = [load_suite(name) for name in suites()]
     value = {"schema": SCHEMA, "protocol": PROTOCOL, "suites": [_suite(board, suite) for suite in found if board.shown(suite)]}
-    return canonical_json(value)
+    return _lines(rounded(value, 6), 6) + "\n"
+
+
+def _lines(value: Any, depth: int) -> str:
+    """A JSON value, its outer levels spread over lines: a cell that changes is one line that changes."""
+    if not depth or not value or not isinstance(value, dict | list):
+        return json.dumps(value, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    if isinstance(value, list):
+        return "[\n" + ",\n".join(_lines(item, depth - 1) for item in value) + "\n]"
+    return "{\n" + ",\n".join(f"{json.dumps(key)}: {_lines(value[key], depth - 1)}" for key in sorted(value)) + "\n}"
 
 
 def _suite(board: Board, suite: Suite) -> dict[str, Any]:

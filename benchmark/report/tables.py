@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations
+from pathlib import Path
 from typing import Any, TypeVar
 
 import pandas as pd
@@ -198,17 +199,17 @@ def groups(table: pd.DataFrame) -> dict[tuple[str, ...], Group]:
     return {key: Group(columns, sorted(places[key], key=columns["seed"].__getitem__)) for key in sorted(places)}
 
 
-def seed_agreement(results: Results, key: tuple[str, ...], group: Group) -> float | None:
+def seed_agreement(packed: Mapping[str, str], key: tuple[str, ...], group: Group) -> float | None:
     """Mean ARI over all pairs of scored seeds, of their packed assignments: how far seeds find the same clusters.
 
-    None below two seeds with assignments of the same rows.
+    packed: `Results.packed`. None below two seeds with assignments of the same rows.
     """
     dataset, method, variant, track, budget = key
     seeds, found = group.columns["seed"], []
-    for row in group.ok:
+    for row in group.ok if packed else ():
+        path = packed.get(f"{dataset}/{method}/{track}-{budget}-{variant}-s{seeds[row]}")
         with contextlib.suppress(OSError, ValueError):  # `verify` says what is wrong with a file
-            name = f"{dataset}/{method}/{track}-{budget}-{variant}-s{seeds[row]}"
-            found.append(unpack(results.path(name).with_suffix(".npz").read_bytes()))
+            found += [unpack(Path(path).read_bytes())] if path else []
     if len(found) < 2 or len({len(labels) for labels in found}) > 1:
         return None
     ari = metrics.get("ari")
