@@ -460,6 +460,56 @@ def data_get(names: Annotated[list[str], typer.Argument(help="Datasets; see `lis
             print(f"  {hashes(name, cache=cache_root(), data=data_folder(None))}; compare with others' and put them on its card")
 
 
+@data_app.command("export")
+def data_export(
+    name: Annotated[str, typer.Argument(help="A dataset; see `list datasets`.")],
+    out: Annotated[Path | None, typer.Option(help="The .npz to write; by default NAME.npz here.")] = None,
+    data: Data = None,
+) -> None:
+    """Writes a dataset's inputs and split, never its labels, in the order that `submit` wants rows in."""
+    from benchmark.store import cache_root, data_folder
+    from benchmark.submit import export
+
+    place = out or Path(f"{name}.npz")
+    print(f"wrote {place}: {export(name, place, cache=cache_root(), data=data_folder(data)):,} rows")
+
+
+@app.command()
+def submit(
+    file: Annotated[Path, typer.Argument(help="An .npz with assign, embedding, or both; soft; content. See docs/submit.md.")],
+    method: Annotated[str, typer.Option(help="Its name, which none of ours has.")],
+    dataset: Annotated[str, typer.Option(help="The dataset; see `list datasets`.")],
+    seed: Annotated[int, typer.Option(min=0, help="Which of your seeds it is: 0, 1, …")] = 0,
+    track: Annotated[str, typer.Option(help="transductive or inductive.")] = "transductive",
+    budget: Annotated[str, typer.Option(help="Beside rows of which budget it stands.")] = "full",
+    told: Annotated[str, typer.Option(help="What the method was told, comma-separated; empty for nothing.")] = "k",
+    title: Annotated[str, typer.Option(help="Of the paper.")] = "",
+    authors: Annotated[str, typer.Option(help="Of the paper.")] = "",
+    url: Annotated[str, typer.Option(help="Of the paper or the code.")] = "",
+    results: Annotated[Path | None, typer.Option(help="Where the record goes; by default the committed tables.")] = None,
+    accept: Annotated[bool, typer.Option("--accept", help="Replace a record of the same name and seed.")] = False,
+    data: Data = None,
+) -> None:
+    """Scores assignments or embeddings made elsewhere; the row says self-reported fit, and is unranked."""
+    from benchmark.api import write_tables
+    from benchmark.report.text import measured
+    from benchmark.runner import Bench, Settings
+    from benchmark.store import Cache, Results, cache_root, data_folder
+    from benchmark.submit import Claim, admit
+    from benchmark.submit import score as score_it
+
+    words = [word.strip() for word in told.split(",") if word.strip()]
+    claim = Claim(method, dataset, seed, track, budget, told=words, title=title, authors=authors, url=url)
+    place = Results(results.resolve()) if results else Results.committed()
+    settings = Settings(place, Cache(cache_root()), data=data_folder(data))
+    admitted = admit(file, claim, settings, accept=accept)
+    with Bench.open(settings) as bench:
+        score_it(admitted, bench)
+    print(measured(place, {admitted.cell.key}))
+    for path in write_tables(place) if results is None else []:
+        print(f"wrote {path.name}")
+
+
 @app.command()
 def embed(
     backbone: Annotated[str, typer.Option(help="timm:NAME.")],

@@ -15,7 +15,7 @@ import methods
 from benchmark.fingerprint import bare_source, digest, fit_facts, source_digest
 from benchmark.ground.errors import UserError, unknown
 from benchmark.store import slug
-from methods.card import BUDGETS, TRACKS
+from methods.card import BUDGETS, TOLD, TRACKS, Card
 
 SUITES = Path(__file__).parent / "suites"
 
@@ -223,10 +223,46 @@ def with_parts(cell: Cell) -> list[Cell]:
     return [*(one for part in cell.parts.values() for one in with_parts(part)), cell]
 
 
+@dataclass(frozen=True)
+class Submitted(Cell):
+    """A cell whose outputs were made elsewhere, by a method that is not here.
+
+    given: title, authors, url and hashes of the arrays. said: what its authors say the method was told."""
+
+    given: Mapping[str, Any] = field(default_factory=dict)
+    said: frozenset[str] = frozenset({"k"})
+
+    @cached_property
+    def card(self) -> Any:
+        """A card of what the submission says of itself."""
+        words = {name: str(self.given.get(name) or "") for name in ("title", "authors", "url")}
+        return Card(**words, year=0, told=self.said)  # type: ignore[arg-type]
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """Nobody here knows the settings."""
+        return {}
+
+    @cached_property
+    def not_applicable(self) -> str | None:
+        """Why the dataset has no such track."""
+        tracks = datasets.card(self.dataset).tracks
+        return None if self.track in tracks else f"the dataset {self.dataset} has no {self.track} track"
+
+    def facts(self, seed: Any, parts: dict[str, Any]) -> dict[str, Any]:
+        """The arrays that were handed in stand for the fit."""
+        inputs = datasets.card(self.dataset).inputs_id
+        where = {"inputs": inputs, "k": [self.k, self.clusters], "seed": seed, "track": self.track, "budget": self.budget}
+        return {"submitted": self.given.get("arrays"), **where}
+
+
 def from_record(record: Mapping[str, Any]) -> Cell:
     """The cell of a record, as it would be planned today."""
     keys = ("method", "dataset", "track", "budget", "seed", "variant")
     if record.get("data"):
         datasets.know(record["dataset"], record["data"])
     device = record.get("environment", {}).get("device", "cpu")
-    return Cell(**{key: record[key] for key in keys}, device=device, changes=record.get("changes", {}))
+    place = {**{key: record[key] for key in keys}, "device": device}
+    if record.get("submitted"):
+        return Submitted(**place, given=record["submitted"], said=frozenset(record["told"]) & TOLD)
+    return Cell(**place, changes=record.get("changes", {}))

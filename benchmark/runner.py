@@ -225,6 +225,14 @@ class Bench:
         """What a cell that ended well assigned, [n] int64; else None."""
         return load_array(self.outputs(outcome.cell) / "assign.npy") if outcome.record["state"] == "ok" else None
 
+    def score_cell(self, cell: Cell, fit: dict[str, Any]) -> Outcome:
+        """The record of a cell whose outputs were put into the cache by someone else than a fit of ours."""
+        scored, reason = self._score(cell, self.prepared(cell.dataset))
+        if scored is None:
+            raise UserError(f"{cell.key} can't be scored: {reason}")
+        figures = scored.pop("figures", None)
+        return Outcome(cell, self.clerk.record(cell, "ok", None, fit=fit, scored=scored), False, figures)
+
     def rescore_cell(self, cell: Cell, record: dict[str, Any]) -> None:
         """Computes a record's scores again from the cell's outputs; everything that is not a score stays."""
         scored, reason = self._score(cell, self.prepared(cell.dataset))

@@ -168,6 +168,13 @@ def _is_card(value: Any) -> bool:
     )
 
 
+def _is_submission(value: Any) -> bool:
+    """What a self-reported fit says of itself: title, authors, url, and a hash of each array."""
+    if type(value) is not dict or not {*map(type, (value.get(name, "") for name in ("title", "authors", "url")))} <= {str}:
+        return False
+    return _are_fingerprints(value.get("arrays"))
+
+
 def _is_environment(value: Any) -> bool:
     return type(value) is dict and _word(value.get("device"))
 
@@ -184,6 +191,7 @@ _NEEDED: Mapping[str, Callable[[Any], bool]] = {
     "environment": _is_environment,
 }
 _POSSIBLE: Mapping[str, Callable[[Any], bool]] = {
+    "submitted": _is_submission,
     "reason": lambda value: value is None or type(value) is str,
     "attempts": lambda value: type(value) is list,
     "changes": lambda value: type(value) is dict,

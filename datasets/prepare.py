@@ -167,7 +167,8 @@ def _integer(text: str) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
 
 
-def _permutation(name: str, n: int) -> np.ndarray:
+def permutation(name: str, n: int) -> np.ndarray:
+    """[n] int64: row i of the prepared files is row permutation[i] of the canonical arrays."""
     seed = int.from_bytes(hashlib.sha256(f"{name} {_PROTOCOL}".encode()).digest(), "big")
     return np.random.Generator(np.random.PCG64(seed)).permutation(n)
 
@@ -182,7 +183,7 @@ def _standardised(inputs: np.ndarray) -> np.ndarray:
 
 def _write(name: str, raw: Raw, card: Card, cache: Path) -> dict[str, Any]:
     """Writes the prepared files; returns the index."""
-    order = _permutation(name, card.n)
+    order = permutation(name, card.n)
     vectors = card.modality == "vector" and card.standardise
     inputs = {"x.npy": (_standardised(raw.inputs) if vectors else raw.inputs)[order]}
     if raw.split is not None:

@@ -113,7 +113,7 @@ def test_the_order_comes_from_the_name(demo: SimpleNamespace, tmp_path: Path) ->
 
 def test_the_permutation_is_fixed() -> None:
     """The order of protocol v1 never changes: this is it for ten rows."""
-    assert module._permutation("digits", 10).tolist() == [9, 4, 8, 2, 3, 1, 5, 7, 0, 6]
+    assert module.permutation("digits", 10).tolist() == [9, 4, 8, 2, 3, 1, 5, 7, 0, 6]
 
 
 def test_addresses_are_fixed(tmp_path: Path) -> None:

@@ -54,6 +54,14 @@ class Board:
         """The seeds of a method on a dataset, in a suite's track and budget."""
         return self.groups.get((dataset, method, variant, suite.track, suite.budget))
 
+    def url(self, method: str) -> str | None:
+        """The address that came with a self-reported method."""
+        return self._urls.get(method)
+
+    @cached_property
+    def _urls(self) -> dict[str, str]:
+        return {method: url for method, url in zip(self.table.method, self.table.url, strict=True) if url}
+
     def agrees(self, dataset: str, row: Row, suite: Suite) -> float | None:
         """How far the seeds of a row find the same clusters; None where that can't be said."""
         return self.agreement.get((dataset, *row, suite.track, suite.budget))

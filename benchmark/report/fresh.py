@@ -46,6 +46,7 @@ class Today:
             *(record[name] for name in ("method", "dataset", "track", "budget", "variant")),
             record["environment"]["device"],
             json.dumps(changes, sort_keys=True) if changes else "",
+            json.dumps([record["submitted"], record["told"]], sort_keys=True) if record.get("submitted") else "",
         )
         if key not in self._fits:
             try:

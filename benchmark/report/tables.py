@@ -63,6 +63,7 @@ def runs(results: Results, keys: Collection[str] | None = None) -> pd.DataFrame:
                 *map(cost.get, COSTS),
                 len(record.get("attempts", [])),
                 sys.intern(record["environment"]["device"]),
+                sys.intern(record["submitted"].get("url", "") if record.get("submitted") else ""),
             )
         )
     columns = [
@@ -79,6 +80,7 @@ def runs(results: Results, keys: Collection[str] | None = None) -> pd.DataFrame:
         *COSTS,
         "attempts",
         "device",
+        "url",
     ]
     table = pd.DataFrame(rows, columns=columns)
     totals = pd.DataFrame({"total": [total_cpu(*paid, cpu) for paid in own]})["total"]
