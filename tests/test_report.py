@@ -8,10 +8,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 import datasets
 import methods
+import metrics
 from benchmark.api import stale_files
 from benchmark.plan import Cell, load_suite
 from benchmark.provenance import score_fingerprints
@@ -189,13 +191,20 @@ def test_the_board_of_many_records_is_quick() -> None:
 
 
 def test_published_keys_are_ours() -> None:
-    """Every published row names a method and a dataset of ours, a fraction, and a source that was checked."""
-    table = published()
-    assert set(table.method) <= set(methods.names())
-    assert set(table.dataset) <= set(datasets.names())
+    """Every published row names a method and a dataset that are here or planned, a score of ours, a fraction, and its source."""
+    table, planned = published(), pd.read_csv(ROOT / "results" / "planned.csv")
+    assert set(planned.kind) == {"method", "dataset"}
+    assert not planned.duplicated().any()
+    for name, ours in (("method", methods.names()), ("dataset", datasets.names())):
+        assert set(table[name]) <= {*ours, *planned[planned.kind == name].name}
+        assert set(planned[planned.kind == name].name) <= set(table[name])
+    assert set(table.metric) <= set(metrics.names())
+    assert set(table.track) <= {"transductive", "inductive"}
     assert table.value.astype(float).between(0, 1).all()
     assert (table.confidence == "verified").all()
+    assert not table.kind.eq("suspect").any()
     assert table.source.str.len().min() > 5
+    assert not table.duplicated().any()
 
 
 def test_readme_has_a_place_for_the_board() -> None:
