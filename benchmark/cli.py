@@ -337,6 +337,9 @@ def verify(
     datasets: Annotated[list[str] | None, typer.Option(help="Only these.")] = None,
     results: Annotated[Path | None, typer.Option(help="Where records lie; by default the committed ones.")] = None,
     outputs: Annotated[bool, typer.Option(help="Score outputs in the cache again; takes as long as scoring.")] = True,
+    since: Annotated[
+        str | None, typer.Option(help="A commit: records new since must also be of today's code, and made by committed code.")
+    ] = None,
 ) -> None:
     """Checks records: against their outputs where these are in the cache, else against their contingency; needs no data."""
     from benchmark import verify as checks
@@ -346,6 +349,12 @@ def verify(
     place = Results(results.resolve()) if results else Results.committed()
     wanted = checks.among(load_suite(suite) if suite else None, _split(methods), _split(datasets))
     found = checks.verify(place, Cache(cache_root()), wanted=wanted, outputs=outputs)
+    if since is not None:
+        from benchmark.arrivals import arrivals
+
+        count, problems = arrivals(place, since)
+        found.problems += problems
+        print(f"{count} records are new or changed since {since}")
     for problem in found.problems:
         print(problem)
     print(
