@@ -423,6 +423,33 @@ def page(
     print(f"wrote {out}: {made['pages']} pages, {made['cells']} rows, {made['bytes'] / 2**20:.1f} MiB; open {out / 'index.html'}")
 
 
+@app.command()
+def compare(
+    old: Annotated[str, typer.Argument(help="A commit, or a folder with records.")],
+    new: Annotated[str, typer.Argument(help="A commit, or a folder with records; by default this checkout.")] = ".",
+    markdown: Annotated[Path | None, typer.Option(help="Write the text to this file, at its end if it exists.")] = None,
+    fail: Annotated[
+        bool, typer.Option("--fail-on-unexplained", help="Exit code 1 where a score moved though its method's code did not.")
+    ] = False,
+) -> None:
+    """Says which cells are new, gone, or moved by more than noise between two states of the records, and whether code did it."""
+    from benchmark.report.compare import compare as side_by_side
+    from benchmark.report.compare import results_of, text
+
+    with results_of(old) as before, results_of(new) as after:
+        found = side_by_side(before, after)
+    if markdown:
+        with markdown.open("a", encoding="utf-8", newline="\n") as stream:
+            stream.write(text(found))
+    else:
+        print(text(found), end="")
+    if fail and found.unexplained:
+        print(
+            f"{len(found.unexplained)} scores moved though no code did: restore the records, or run their cells", file=sys.stderr
+        )
+        raise typer.Exit(1)
+
+
 @app.command("list")
 def list_(
     room: Annotated[str, typer.Argument(help=", ".join(ROOMS))] = "methods", plugin: Plugin = None, data: Data = None
