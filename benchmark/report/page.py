@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import re
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -18,10 +19,12 @@ import methods
 import metrics
 from benchmark.ground.errors import UserError
 from benchmark.ground.files import replacing, sha256, write_text
-from benchmark.plan import load_suite, suites
+from benchmark.plan import Suite, load_suite, suites
+from benchmark.report.board import Board, is_bound
 from benchmark.report.cells import cell_data, read_details
-from benchmark.report.markdown import DETAILS, Board, is_bound
+from benchmark.report.markdown import DETAILS
 from benchmark.report.tables import Group
+from benchmark.report.words import address as web_address
 from benchmark.store import PROTOCOL, Results
 
 SITE = Path(__file__).parent / "site"
@@ -29,6 +32,7 @@ MARK = "index.html"  # a folder with this text in it is a page, and may be writt
 GENERATOR = '<meta name="generator" content="BlindBench">'
 COSTS = {"total_cpu_seconds": "core-seconds, with parts", "peak_mib": "peak memory, MiB", "parameters": "parameters"}
 HEADS = [*DETAILS, "acc_chance", "oracle_gap_acc", "total_cpu_seconds", "peak_mib"]
+_KINDS = {"supervised": "given labels or pairs", "pretrained": "pretrained weights", "self_reported": "self-reported fit"}
 _SAFE = re.compile(r"[a-z0-9][a-z0-9_.@-]{0,79}")
 _EXPORT = re.compile(r"export\s*\{([^{}]*)\};?")
 
@@ -96,7 +100,7 @@ def _jinja() -> Any:
     made = jinja2.Environment(
         loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    made.filters.update(words=_words, link=_link, address=address)
+    made.filters.update(words=_words, link=_web, address=address)
     made.globals.update(protocol=PROTOCOL, generator=GENERATOR)
     return made
 
@@ -118,9 +122,9 @@ def _words(value: Any) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
-def _link(address: str | None) -> str:
+def _web(url: str | None) -> str:
     """An address that may be linked to, or nothing: a card may say `javascript:…`."""
-    return address if address and re.match(r"https?://", address) else ""
+    return web_address(url) or ""
 
 
 def _vendor(folder: Path) -> None:
@@ -168,6 +172,10 @@ class Content:
         keys = list(board.groups)
         self.methods = sorted({*methods.names(), *(key[1] for key in keys)})
         self.datasets = sorted({key[0] for key in keys} | {name for name in datasets.names()})
+        any_suite = load_suite("quick")
+        self.kinds = {
+            key[1:]: _KINDS.get(board.kind(replace(any_suite, track=key[3], budget=key[4]), (key[1], key[2])), "") for key in keys
+        }
         self.suites = [suite for name in suites() if board.shown(suite := load_suite(name))]
         measured = {name for name in metrics.names() if any(group.values(name) for group in board.groups.values())}
         lead = [name for name in DETAILS if name in measured]
@@ -185,6 +193,7 @@ class Content:
                     "budget": suite.budget,
                     "datasets": self.board.shown(suite),
                     "order": [list(row) for row in self.board.rows(suite)],
+                    "best": {name: self.best(suite, name) for name in DETAILS if name in self.metrics},
                 }
                 for suite in self.suites
             ],
@@ -192,6 +201,11 @@ class Content:
             "datasets": {name: self.dataset(name) for name in self.datasets},
             "rows": [self.row(key, group) for key, group in self.board.groups.items()],
         }
+
+    def best(self, suite: Suite, metric: str) -> dict[str, list[str]]:
+        """dataset -> the best row and those not clearly worse, as on the leaderboard."""
+        sets = self.board.shown(suite)
+        return {name: sorted("/".join(row) for row in self.board.best(suite, name, metric)) for name in sets}
 
     def columns(self) -> list[dict[str, Any]]:
         """What may be shown of a row: metrics, headlines first, then costs."""
@@ -222,6 +236,7 @@ class Content:
         names = [*self.metrics, *COSTS]
         return {
             **dict(zip(("dataset", "method", "variant", "track", "budget"), key, strict=True)),
+            "kind": self.kinds[key[1:]],
             "ok": len(group.ok),
             "seeds": group.expected,
             "states": group.states,
@@ -261,6 +276,7 @@ class Content:
             "name": name,
             "card": entry.card if entry else None,
             "family": entry.family if entry else "",
+            "url": self.board.url(name),
             "heads": [self.head(head) for head in HEADS],
             "rows": [{"label": list(key), "cell": cell_id(key), **self.cells(key)} for key in keys],
         }
@@ -292,6 +308,7 @@ class Content:
         """The numbers of a group of seeds in words, a cell for each of HEADS."""
         group = self.board.groups[key]
         marks = [f"{len(group.ok)}/{group.expected}"] if len(group.ok) < group.expected else []
+        marks += [self.kinds[key[1:]]] * bool(self.kinds[key[1:]])
         marks += ["n=1"] * (group.expected == 1) + ["stale"] * group.stale
         marks += ["collapsed"] * any("collapsed" in flags for flags in group.words("flags"))
         return {"values": [_cell(group, name) for name in HEADS], "seeds": len(group.ok), "marks": marks, "states": group.states}

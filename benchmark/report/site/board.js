@@ -65,7 +65,7 @@ function marks(cell) {
   return said.map(([sign, words]) => BB.make("span", { class: "mark", title: words }, " ", sign));
 }
 
-function scoreCell(cell, metric, best) {
+function scoreCell(cell, metric, isBest) {
   if (!cell) return BB.make("td", { "data-order": "-9" });
   const numbers = cell.scores[metric.name];
   if (!numbers) {
@@ -75,7 +75,7 @@ function scoreCell(cell, metric, best) {
   const text = BB.score(numbers, metric.raw);
   const interval = BB.interval(numbers, metric.raw);
   const td = BB.make("td", { class: "number", "data-order": numbers[0], title: interval && "95% interval of the mean: " + interval });
-  td.append(numbers[0] === best ? BB.make("strong", null, text) : text, ...marks(cell));
+  td.append(isBest ? BB.make("strong", null, text) : text, ...marks(cell));
   return td;
 }
 
@@ -83,11 +83,9 @@ function draw() {
   const now = state();
   const metric = data.metrics.find((one) => one.name === now.metric);
   const [rows, columns] = shown(now);
-  const best = new Map(columns.map((name) => {
-    const means = rows.filter((row) => !data.methods[row.method].bound).map((row) => row.cells.get(name)?.scores[metric.name]?.[0]);
-    const known = means.filter((mean) => mean !== undefined);
-    return [name, known.length && metric.better !== "neither" ? Math[metric.better === "lower" ? "min" : "max"](...known) : null];
-  }));
+  // As on the leaderboard: the best of a suite and what is not clearly worse; of no suite there is none.
+  const best = data.suites.find((one) => one.name === now.suite)?.best[metric.name] || {};
+  const isBest = (row, set) => has(best, set) && best[set].includes(row.method + "/" + row.variant);
   const many = new Set(rows.map((row) => row.track + row.budget)).size > 1;
   const head = BB.make("tr", null,
     BB.make("th", { scope: "col", class: "pick" }, "Compare"), BB.make("th", { scope: "col" }, "Method"),
@@ -101,10 +99,11 @@ function draw() {
       BB.make("a", { href: "methods/" + facts.page + ".html", title: facts.title }, row.method));
     if (row.variant !== "base") name.append(" ", BB.make("span", { class: "tag" }, row.variant));
     if (many) name.append(" ", BB.make("span", { class: "tag" }, row.track + ", " + row.budget));
+    if (row.kind) name.append(" ", BB.make("span", { class: "tag" }, row.kind));
     if (facts.bound) name.append(BB.make("span", { class: "hidden" }, " (bound)"));
     return BB.make("tr", null, BB.make("td", { class: "pick" }, box), name,
       BB.make("td", { class: "extra" }, facts.family.replace("_", " ")), BB.make("td", { class: "extra" }, row.told.join(", ") || "nothing"),
-      columns.map((set) => scoreCell(row.cells.get(set), metric, best.get(set))));
+      columns.map((set) => scoreCell(row.cells.get(set), metric, isBest(row, set))));
   });
   const unit = metric.raw ? "" : ", %";
   const table = BB.make("table", { class: "board" },
