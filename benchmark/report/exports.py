@@ -10,7 +10,7 @@ import metrics
 from benchmark.ground.files import rounded
 from benchmark.plan import Suite, load_suite, suites
 from benchmark.report.board import Board, Row, touched_by
-from benchmark.report.statistics import RankTest, interval
+from benchmark.report.statistics import RankTest, interval, moments
 from benchmark.report.tables import Group
 from benchmark.report.words import escape, table
 from benchmark.store import PROTOCOL
@@ -82,7 +82,7 @@ def _cell(group: Group, agreement: float | None, best: bool) -> dict[str, Any]:
         "collapsed": any("collapsed" in flags for flags in group.words("flags")),
         "told": sorted({word for words in group.words("told") for word in words.split()}),
         "best": best,
-        "scores": {name: _score(group, name) for name in SCORES if group.values(name)},
+        "scores": {name: _score(values) for name in SCORES if (values := group.values(name))},
         "oracle_gap_acc": group.mean("oracle_gap_acc"),
         "seed_agreement_ari": agreement,
         "total_cpu_seconds": group.mean("total_cpu_seconds"),
@@ -90,10 +90,10 @@ def _cell(group: Group, agreement: float | None, best: bool) -> dict[str, Any]:
     }
 
 
-def _score(group: Group, name: str) -> dict[str, Any]:
-    found = interval(group.values(name))
+def _score(values: list[float]) -> dict[str, Any]:
+    found = interval(values)
     assert found is not None
-    return {"n": found.n, "mean": found.mean, "std": group.std(name), "low": found.low, "high": found.high}
+    return {"n": found.n, "mean": found.mean, "std": moments(values)[1], "low": found.low, "high": found.high}
 
 
 def _ranking(test: RankTest | str) -> dict[str, Any]:

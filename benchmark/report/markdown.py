@@ -36,8 +36,8 @@ def score(group: Group | None, name: str) -> str:
     return f"{percent(mean, group.std(name))} {' '.join(marks)}".strip()
 
 
-def label(method: str, variant: str, url: str | None = None) -> str:
-    """A method's name with links to its paper and its file, bounds in italics. url: of one that is not here."""
+def label(method: str, variant: str, url: str | None = None, *, file: bool = True) -> str:
+    """A method's name with links to its paper and, with `file`, its file; bounds in italics. url: of one that is not here."""
     try:
         entry = methods.entry(method)
     except UserError:
@@ -45,7 +45,7 @@ def label(method: str, variant: str, url: str | None = None) -> str:
         return text if variant == "base" else f"{text} `{variant}`"
     text = link(escape(method), address(entry.card.link))
     text = f"*{text}*" if entry.card.bound else text
-    if entry.path.is_relative_to(ROOT):
+    if file and entry.path.is_relative_to(ROOT):
         text += f" [⌂]({entry.path.relative_to(ROOT).as_posix()})"
     return text if variant == "base" else f"{text} `{variant}`"
 
@@ -72,7 +72,7 @@ def overview(board: Board, suite: Suite, sets: Sequence[str] | None = None, *, b
         cells = [_cell(board, suite, name, row, row in best[name], brief) for name in shown]
         cost = board.cost(suite, row, shown)
         paid = f"{cost:.3g}{' ◆' if row in front else ''}" if cost is not None else ""
-        body.append([label(*row, board.url(row[0])), *cells, *([] if brief else [paid])])
+        body.append([label(*row, board.url(row[0]), file=not brief), *cells, *([] if brief else [paid])])
     if all(datasets.card(name).bayes_acc is not None for name in shown):
         ceiling = [percent(datasets.card(name).bayes_acc) for name in shown]
         body.append(["*Bayes: what no rule exceeds*", *ceiling, *([] if brief else [""])])
