@@ -541,7 +541,8 @@ def submit(
     admitted = admit(file, claim, settings, accept=accept)
     with Bench.open(settings) as bench:
         score_it(admitted, bench)
-    print(measured(place, {admitted.cell.key}))
+    seeds = admitted.cell.key.rpartition("-s")[0]
+    print(measured(place, {key for key, _ in place.files() if key.rpartition("-s")[0] == seeds}))
     for path in write_tables(place) if results is None else []:
         print(f"wrote {path.name}")
 

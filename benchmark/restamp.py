@@ -107,6 +107,8 @@ def _unlike(record: dict[str, Any], cell: Cell) -> str | None:
         return f"not applicable today: {cell.not_applicable}"
     if record.get("data"):
         return "its data are from outside; run its cell again"
+    if record.get("submitted"):
+        return "its fit was made elsewhere; submit it again"
     if record.get("dirty") or not record.get("commit"):
         return "it was made by uncommitted code, so no commit says what made it; run its cell again"
     for name, value in (("config", cell.config), ("k", cell.k)):

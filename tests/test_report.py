@@ -20,7 +20,7 @@ from benchmark.provenance import score_fingerprints
 from benchmark.report.board import Board
 from benchmark.report.fresh import Today
 from benchmark.report.markdown import BEGIN, END, details, leaderboard, overview, score
-from benchmark.report.published import published, verdict
+from benchmark.report.published import published, reproduction, verdict
 from benchmark.report.tables import agreement, freshness, groups, runs, summary
 from benchmark.store import ROOT, Results
 
@@ -159,6 +159,19 @@ def test_no_verdict_on_a_stale_or_incomplete_row(results: Results) -> None:
     found = groups(runs(results))
     assert verdict(found[("digits", "dec", "base", "transductive", "quick")], "acc", 0.5, "mean", "paper") == ""
     assert verdict(found[("digits", "pixels_kmeans", "base", "transductive", "quick")], "acc", 0.5, "mean", "paper") == ""
+
+
+def test_reproduction_counts_no_self_reported_row(tmp_path: Path) -> None:
+    """A row that was handed in under the name of a published method is not ours to compare."""
+    place = Results(tmp_path)
+    for seed in range(5):
+        cell = Cell("dec", "usps", "transductive", "full", seed)
+        place.write(cell.key, record(cell, acc=0.7))
+    assert "| dec | usps |" in reproduction(groups(runs(place)))
+    for seed in range(5):
+        cell = Cell("dec", "usps", "transductive", "full", seed)
+        place.write(cell.key, record(cell, acc=0.7, flags=("self_reported",)))
+    assert reproduction(groups(runs(place))) == ""
 
 
 def test_a_changed_metric_makes_a_row_stale(results: Results) -> None:

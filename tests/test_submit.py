@@ -95,7 +95,9 @@ def test_outputs_of_a_run_get_the_scores_of_that_run(bench: Bench, settings: Set
     board, suite = Board.of(settings.results), load_suite("quick")
     assert board.kind(suite, ("theirs", "base")) == "self_reported"
     assert board.competing(suite) == []
-    assert "**" not in overview(board, suite)
+    assert "***Self-reported fits, unranked***" in overview(board, suite)
+    assert "**" not in overview(board, suite).replace("***", "")
+    assert "*(self-reported fit)*" in leaderboard(board)
     assert "[theirs](https://example.org/a%29b)" in leaderboard(board)
     with pytest.raises(UserError, match="--accept"):
         admit(write(assign=(assign + 1) % 10), CLAIM, settings)

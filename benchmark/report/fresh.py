@@ -71,7 +71,9 @@ class Today:
         changed: list[str] = []
         for names, sign in self._labels(record["dataset"]):
             today = sign(fit)
-            changed += [name for name in names if then.get(name, today) != today]
+            for name in names:
+                if then.get(name, today) != today:
+                    changed.append(name)
         return changed
 
 

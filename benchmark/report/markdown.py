@@ -66,7 +66,7 @@ def overview(board: Board, suite: Suite, sets: Sequence[str] | None = None, *, b
     heads = ["ACC, %", *shown, *([] if brief else ["core-seconds"])]
     body, last = [], ""
     for row in rows:
-        if kinds[row] != last and len(set(kinds.values())) > 1:
+        if kinds[row] != last and set(kinds.values()) != {"ranked"}:
             body.append([f"***{KINDS[kinds[row]]}***", *[""] * (len(heads) - 1)])
         last = kinds[row]
         cells = [_cell(board, suite, name, row, row in best[name], brief) for name in shown]
@@ -101,7 +101,7 @@ def details(board: Board, suite: Suite, dataset: str) -> str:
         told = escape(", ".join(sorted({word for words in group.words("told") for word in words.split()})))
         body.append(
             [
-                label(*row, board.url(row[0])),
+                label(*row, board.url(row[0])) + " *(self-reported fit)*" * (board.kind(suite, row) == "self_reported"),
                 *scores,
                 percent(gap),
                 percent(board.agrees(dataset, row, suite)),

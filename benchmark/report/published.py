@@ -47,7 +47,7 @@ def compared(groups: dict[tuple[str, ...], Group]) -> list[tuple[Any, Group, str
     found = []
     for row in published().itertuples():
         group = groups.get((row.dataset, row.method, "base", row.track, "full"))
-        if group is not None and group.values(row.metric):
+        if group is not None and group.values(row.metric) and not group.self_reported:
             found.append((row, group, verdict(group, row.metric, float(row.value), row.kind, row.origin)))
 
     def order(item: tuple[Any, Group, str]) -> tuple[Any, ...]:

@@ -171,6 +171,11 @@ class Group:
         return {seed[row]: float(value) for row in self.ok if (value := column[row]) is not None and value == value}
 
     @property
+    def self_reported(self) -> bool:
+        """Whether any seed was handed in, not fitted here."""
+        return any("self_reported" in flags.split() for flags in self.words("flags"))
+
+    @property
     def complete(self) -> bool:
         """Whether every seed that is owed was scored."""
         return len(self.ok) == self.expected
