@@ -20,6 +20,7 @@ from benchmark.plan import Cell
 from benchmark.report import page
 from benchmark.report.cells import confusion
 from benchmark.report.page import address, as_script, build, script
+from benchmark.report.text import measured, sparkline
 from benchmark.store import Results
 
 pytestmark = pytest.mark.xdist_group("page")
@@ -190,6 +191,15 @@ def test_confusion_is_matched_by_hand() -> None:
         "matched": [0, 1, 2, None],
         "counts": [[30, 0, 0, 0], [5, 20, 0, 0], [0, 0, 45, 3]],
     }
+
+
+def test_show_in_a_terminal(site: Path) -> None:
+    """A method's lines hold the interval of its ACC and its course over time, as blocks."""
+    results = Results(site.parent / "results")
+    text = measured(results, {key for key, _ in results.records() if "/dec/" in key})
+    assert "78.5 to 83.5  ▁█" in text
+    assert sparkline([0.1, 0.4, 0.8, 0.8]) == "▁▄██"
+    assert (sparkline([2, 2, 2]), sparkline([1]), sparkline(["<b>", 1]), sparkline([float("nan"), 1])) == ("▄▄▄", "", "", "")
 
 
 @pytest.fixture(scope="module")

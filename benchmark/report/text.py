@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import shutil
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,8 @@ import datasets
 import methods
 import metrics
 from benchmark.ground.errors import MissingData, UserError, unknown
-from benchmark.plan import load_suite, suites
+from benchmark.plan import Cell, load_suite, suites
+from benchmark.schema import is_number
 
 
 def board_text(results: Any, suite_name: str) -> str:
@@ -125,11 +126,39 @@ def measured(results: Any, keys: Collection[str]) -> str:
     shown = [name for name in DETAILS if any(group.values(name) for group in every.values())]
     if any(group.mean("acc") is None and group.values("silhouette") for group in every.values()):
         shown.append("silhouette")
-    rows = [
-        [key[0], key[1], f"{key[3]} {key[4]} {key[2]}", *[score(group, name) for name in shown]] for key, group in every.items()
-    ]
-    heads = ["dataset", "method", "", *[DETAILS.get(name, name) for name in shown]]
+    rows = []
+    for key, group in every.items():
+        interval = group.interval("acc")
+        rows.append(
+            [
+                *(key[0], key[1], f"{key[3]} {key[4]} {key[2]}"),
+                *[score(group, name) for name in shown],
+                f"{100 * interval[0]:.1f} to {100 * interval[1]:.1f}" if interval else "",
+                sparkline(_snapshots(results, key)),
+            ]
+        )
+    heads = ["dataset", "method", "", *[DETAILS.get(name, name) for name in shown], "ACC, 95%", "over time"]
     return tabulate(rows, headers=heads, tablefmt="simple", disable_numparse=True)
+
+
+def _snapshots(results: Any, key: tuple[str, ...]) -> list[Any]:
+    """ACC of the snapshots of seed 0."""
+    dataset, method, variant, track, budget = key
+    record = results.usable(Cell(method, dataset, track, budget, 0, variant).key) or {}
+    values = record.get("snapshot_scores", {}).get("acc", [])
+    return values if isinstance(values, list) else []
+
+
+def sparkline(values: Sequence[Any]) -> str:
+    """Numbers as a line of blocks, lowest to highest; nothing for what are no two numbers.
+
+    >>> sparkline([0.1, 0.4, 0.8])
+    '▁▄█'
+    """
+    if len(values) < 2 or not all(map(is_number, values)):
+        return ""
+    low, high = min(values), max(values)
+    return "".join("▁▂▃▄▅▆▇█"[int(7 * (value - low) / (high - low) + 0.5)] if high > low else "▄" for value in values)
 
 
 def health(data: Path | None) -> str:
