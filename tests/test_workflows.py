@@ -71,6 +71,12 @@ def test_a_strange_base_is_refused() -> None:
     assert not (ROOT / "hit").exists()
 
 
+def test_without_new_records_nothing_is_asked() -> None:
+    """Where no record changed, the script for pull requests says so and asks for nothing."""
+    made = subprocess.run(["bash", str(ROOT / ".ci" / "pull_request"), "HEAD"], capture_output=True, text=True, cwd=ROOT)
+    assert (made.returncode, made.stdout[:24]) == (0, "No record changed since ")
+
+
 def git(folder: Path, *words: str) -> str:
     """Runs git as a user of its own."""
     who = ["-c", "user.name=a", "-c", "user.email=a@b", "-c", "commit.gpgsign=false"]
