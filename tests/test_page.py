@@ -276,11 +276,15 @@ def test_sorts_by_mouse_and_keyboard(visit: Any) -> None:
     bold = driver.execute_script("return [...document.querySelectorAll('#board strong')].map(e => e.textContent)")
     assert sorted(bold) == ["76.0 ± 1.0", "81.0 ± 1.0"]
     click(driver, "#board thead th:nth-child(6)")
+    wait_for(
+        driver, "document.querySelector('#board thead th:nth-child(6)').ariaSort === 'descending'"
+    )  # it sorts a moment later
     assert order(driver)[:2] == ["supervised_ceiling", "gmm"]
     head = driver.find_element("css selector", "#board thead th:nth-child(6)")
     assert head.get_attribute("aria-sort") == "descending"
     assert "sort=shapes:desc" in driver.current_url
     driver.find_element("css selector", "#board thead th:nth-child(5) .dt-column-order").send_keys("\ue007")
+    wait_for(driver, "document.querySelector('#board thead th:nth-child(5)').ariaSort === 'descending'")
     assert order(driver)[:3] == ["supervised_ceiling", "dec", "simclr"]
 
 
