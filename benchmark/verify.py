@@ -32,7 +32,9 @@ from datasets.prepare import fold_seed
 from metrics.parts.contingency import Contingency
 
 FROM_TABLE = {"contingency", "clusters"}
-OUTPUTS_TOLERANCE = 1e-3  # embeddings are scored in float32, whose sums differ between processors
+OUTPUTS_TOLERANCE = (
+    0.02  # last bits of float32 sums differ between processes, and a probe on thousands of dimensions amplifies them
+)
 MOST_SAMPLES = 10**8
 KEYS = set(
     re.findall(
