@@ -78,7 +78,7 @@ class SimCLR(Method):
         optimizer = torch.optim.AdamW(whole.parameters(), lr=self.lr, weight_decay=self.weight_decay, fused=True)
         per_epoch = max(1, len(x) // self.batch)
         schedule = warm_cosine(optimizer, self.epochs * per_epoch, self.warm_up * per_epoch)
-        for _ in run.epochs(self.epochs):
+        for _ in run.epochs(self.epochs, keep={"networks": whole, "optimizer": optimizer, "schedule": schedule}):
             whole.train()
             for index in batches(len(x), self.batch, run.generator, drop_last=True):
                 images = x[index]
