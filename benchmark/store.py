@@ -21,7 +21,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmark.figures import FIGURES
+from benchmark.figures import FIGURES, encode
+from benchmark.figures import decode as decode_figures
 from benchmark.ground.claims import claim
 from benchmark.ground.errors import UserError
 from benchmark.ground.files import canonical_json, remove, replacing, scratch_name, sha256, sweep, write_text
@@ -192,7 +193,11 @@ class Results:
         return path.with_name(f"{path.stem}.{FIGURES}")
 
     def amend(self, key: str, record: dict[str, Any]) -> None:
-        """Writes a record anew; the assignments beside it stay."""
+        """Writes a record anew; the assignments and figures beside it stay, the figures under the record's fingerprint."""
+        drawn = self.figures(key)
+        if drawn.is_file():
+            with contextlib.suppress(ValueError), replacing(drawn) as part:
+                part.write_bytes(encode({**decode_figures(drawn.read_bytes()), "fit_fingerprint": record["fit_fingerprint"]}))
         write_text(self.path(key), canonical_json(record))
 
     def read(self, key: str) -> dict[str, Any] | None:

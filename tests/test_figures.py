@@ -123,10 +123,10 @@ def broken(edit: Any) -> bytes:
     [
         b"",
         b"no gzip",
-        gzip.compress(b"[]"),
-        gzip.compress(b'{"schema": 1}'),
-        gzip.compress(b"[" * 100_000),
-        gzip.compress(b" " * (1 << 26) + b"{}"),
+        gzip.compress(b"[]", mtime=0),
+        gzip.compress(b'{"schema": 1}', mtime=0),
+        gzip.compress(b"[" * 100_000, mtime=0),
+        gzip.compress(b" " * (1 << 26) + b"{}", mtime=0),
         drawn()[:-200],
         broken(lambda facts: facts["map"].update(x=["<script>"] * POINTS)),
         broken(lambda facts: facts["map"].update(of="<script>")),
@@ -184,3 +184,15 @@ def test_verify_reads_figures(tmp_path: Path) -> None:
         assert (said in problems) if said else (problems == "")
     place.rename(place.with_name(f"x-s0.{FIGURES}"))
     assert "figures without a record" in str(verify(results, Cache(tmp_path / "none")).problems[0])
+
+
+def test_a_record_signed_anew_keeps_its_figures(tmp_path: Path) -> None:
+    """Where a record's fit fingerprint changes, that of its figures changes with it, and nothing else of them."""
+    results, key = Results(tmp_path), "digits/dec/transductive-quick-base-s0"
+    record: dict[str, Any] = {}
+    results.write(key, {**record, "fit_fingerprint": "f" * 32}, np.zeros(3, np.int64), drawn())
+    results.amend(key, {**record, "fit_fingerprint": "e" * 32})
+    before, after = decode(drawn()), decode(results.figures(key).read_bytes())
+    assert after.pop("fit_fingerprint") == "e" * 32
+    assert before.pop("fit_fingerprint") == "f" * 32
+    assert before == after
