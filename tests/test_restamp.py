@@ -36,7 +36,8 @@ class Repository:
         self.code.mkdir()
         for room in ("benchmark", "methods", "datasets", "metrics"):
             shutil.copytree(ROOT / room, self.code / room, ignore=shutil.ignore_patterns("__pycache__"))
-        shutil.copy(ROOT / "run_all.py", self.code)
+        for file in ("run_all.py", ".gitignore"):
+            shutil.copy(ROOT / file, self.code)
         self.git("init", "--quiet")
 
     def git(self, *words: str) -> str:
