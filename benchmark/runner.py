@@ -278,12 +278,7 @@ class Bench:
         with self._scratch() as scratch, contextlib.suppress(_NotKept), replacing(self.outputs(cell)) as out:
             out.mkdir(parents=True)
             checkpoint = self._checkpoint(cell)
-            job = self._job(cell, prepared, out, scratch) | {
-                "checkpoint": str(checkpoint / "state.npz"),
-                "checkpoint_seconds": self.settings.checkpoint_seconds,
-            }
-            job["writable"].append(str(checkpoint))
-            job["allowed"].append(str(checkpoint))
+            job = self._job(cell, prepared, out, scratch, checkpoint)
             progress = out / "progress.json"
 
             def on_poll() -> None:
@@ -314,7 +309,7 @@ class Bench:
         place.mkdir(parents=True, exist_ok=True)
         return place
 
-    def _job(self, cell: Cell, prepared: Any, out: Path, scratch: Path) -> dict[str, Any]:
+    def _job(self, cell: Cell, prepared: Any, out: Path, scratch: Path, checkpoint: Path) -> dict[str, Any]:
         """Everything the child is told."""
         parts = {
             role: {"method": self._source(part), "config": part.config, "k": part.k, "outputs": str(self.outputs(part))}
@@ -334,11 +329,13 @@ class Bench:
             "threads": self.settings.threads,
             "denied": [str(path) for path in self._denied() if path],
             "allowed": [
-                *map(str, (prepared.inputs, self.code, self.cache.code / "plugins", scratch, out)),
+                *map(str, (prepared.inputs, self.code, self.cache.code / "plugins", scratch, out, checkpoint)),
                 *(part["outputs"] for part in parts.values()),
                 *(sys.prefix, sys.base_prefix),
             ],
-            "writable": [str(scratch), str(out)],
+            "writable": [str(scratch), str(out), str(checkpoint)],
+            "checkpoint": str(checkpoint / "state.npz"),
+            "checkpoint_seconds": self.settings.checkpoint_seconds,
             "out": str(out),
         }
 

@@ -52,17 +52,11 @@ card = Card(
     # scikit-learn states this checksum of the official archive.
     files={"20news-bydate.tar.gz": "sha256:8f1b2514ca22a5ade8fbb9cfa5727df95fa587f4c87b786e15c759fa66d95610"},
 )
-_LINES, _ARCHIVE = "20newsgroups.jsonl.xz", "20news-bydate.tar.gz"
+_LINES = "20newsgroups.jsonl.xz"
 _URL = "https://ndownloader.figshare.com/files/5975967"
 _MEMBER = r"(?:\./)?20news-bydate-(?P<part>train|test)/(?P<name>[^/]+)/(?P<id>[0-9]+)"
 
 
 def load(source: Source) -> Raw:
     """The train posts, then the test posts, each by group and number; from the JSON lines where they are, else the archive."""
-    if source.has(_LINES):
-        found = source.find(_LINES)
-        with source.reading(found):
-            return text.as_raw(text.read_lines(found, card.class_names), split=True)
-    found = source.find(_ARCHIVE, checksum=card.files[_ARCHIVE], urls=[_URL])
-    with source.reading(found):
-        return text.as_raw(text.read_archive(found, _MEMBER, card.class_names), split=True)
+    return text.load(source, card, _URL, _MEMBER, lines=_LINES, split=True)

@@ -28,17 +28,11 @@ card = Card(
     ],
     files={"bbc-fulltext.zip": ""},
 )
-_LINES, _ARCHIVE = "bbc-news.jsonl.xz", "bbc-fulltext.zip"
+_LINES = "bbc-news.jsonl.xz"
 _URL = "https://mlg.ucd.ie/files/datasets/bbc-fulltext.zip"
 _MEMBER = r"(?:bbc-fulltext/)?bbc/(?P<name>[^/]+)/(?P<id>[0-9]+)\.txt"
 
 
 def load(source: Source) -> Raw:
     """The articles by section and number; from the JSON lines where they are, else the archive of texts."""
-    if source.has(_LINES):
-        found = source.find(_LINES)
-        with source.reading(found):
-            return text.as_raw(text.read_lines(found, card.class_names), split=False)
-    found = source.find(_ARCHIVE, checksum=card.files[_ARCHIVE], urls=[_URL])
-    with source.reading(found):
-        return text.as_raw(text.read_archive(found, _MEMBER, card.class_names), split=False)
+    return text.load(source, card, _URL, _MEMBER, lines=_LINES, split=False)

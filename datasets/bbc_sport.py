@@ -23,13 +23,10 @@ card = Card(
     ],
     files={"bbcsport-fulltext.zip": ""},
 )
-_ARCHIVE = "bbcsport-fulltext.zip"
 _URL = "https://mlg.ucd.ie/files/datasets/bbcsport-fulltext.zip"
 _MEMBER = r"(?:bbcsport-fulltext/)?bbcsport/(?P<name>[^/]+)/(?P<id>[0-9]+)\.txt"
 
 
 def load(source: Source) -> Raw:
     """The articles by section and number."""
-    found = source.find(_ARCHIVE, checksum=card.files[_ARCHIVE], urls=[_URL])
-    with source.reading(found):
-        return text.as_raw(text.read_archive(found, _MEMBER, card.class_names), split=False)
+    return text.load(source, card, _URL, _MEMBER)

@@ -78,6 +78,7 @@ class Cluster:
         ):
             watcher.progress = crew.progress
             yield from in_order(cells, crew, watcher=watcher, cost=cost)
+        settings.cache.tidy()  # of workers that died
 
     @contextmanager
     def _client(self, gpu: bool) -> Iterator[Client]:

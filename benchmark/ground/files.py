@@ -102,6 +102,14 @@ def write_text(path: Path, text: str) -> None:
         part.write_text(text, encoding="utf-8", newline="\n")
 
 
+def _alive(pid: int) -> bool:
+    """Whether a process of this machine is at work; one that ended and that nobody has asked for yet isn't."""
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
 def sweep(folder: Path) -> int:
     """Removes what processes that are gone left half-written anywhere below `folder`; returns how many.
 
@@ -113,7 +121,7 @@ def sweep(folder: Path) -> int:
         *_, host, owner, _, _ = ("", "", *part.name.split("."))
         with contextlib.suppress(FileNotFoundError):
             here = host == _host()
-            gone = not psutil.pid_exists(int(owner)) if owner.isdigit() else False
+            gone = owner.isdigit() and not _alive(int(owner))
             if gone if here else time.time() - part.stat().st_mtime > FORGOTTEN_SECONDS:
                 remove(part)
                 count += 1

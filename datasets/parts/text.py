@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
+    from datasets.base import Card
+    from datasets.source import Source
+
 TERMS = 2000
 GRID = 1024
 _LIMIT = 1 << 20  # bytes of one document; the longest of 20newsgroups has 160,616
@@ -100,6 +103,21 @@ def as_raw(texts: Iterable[Text], split: bool) -> Raw:
     labels = np.array([text.label for text in ordered], np.int64)
     parts = np.array([text.part for text in ordered], np.int8)
     return Raw(tfidf(text.body for text in ordered), labels, parts if split else None)
+
+
+def load(source: Source, card: Card, url: str, member: str, *, lines: str = "", split: bool = False) -> Raw:
+    """A set of texts: from the JSON lines at `lines` where they are, else from the one archive on the card.
+
+    url: the archive's official address. member: pattern of its members' names, as `read_archive` takes it.
+    """
+    if lines and source.has(lines):
+        found = source.find(lines)
+        with source.reading(found):
+            return as_raw(read_lines(found, card.class_names), split=split)
+    ((archive, checksum),) = card.files.items()
+    found = source.find(archive, checksum=checksum, urls=[url])
+    with source.reading(found):
+        return as_raw(read_archive(found, member, card.class_names), split=split)
 
 
 def read_lines(path: Path, class_names: Sequence[str]) -> list[Text]:
