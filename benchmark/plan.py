@@ -256,6 +256,14 @@ class Submitted(Cell):
         return {"submitted": self.given.get("arrays"), **where}
 
 
+def decides(variant: str, *, labelled: bool) -> bool:
+    """Whether a variant's name may decide the fit, beside the settings it changes: by a number of clusters or a part in it.
+
+    labelled: whether the dataset has labels; without them the name is what says k, to parts too.
+    """
+    return variant.startswith(("k", "on-")) or not labelled
+
+
 def from_record(record: Mapping[str, Any]) -> Cell:
     """The cell of a record, as it would be planned today."""
     keys = ("method", "dataset", "track", "budget", "seed", "variant")

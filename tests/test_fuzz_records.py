@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -91,22 +90,20 @@ def test_damaged_bytes(content: bytes) -> None:
     read(content)
 
 
-@dataclass(frozen=True)
-class Fixed(Results):
-    """A results folder of two records, without a disk."""
-
-    first: dict[str, Any]
-
-    def records(self, broken: list[UserError] | None = None, *, tables: bool = True) -> Iterator[tuple[str, dict[str, Any]]]:
-        """The record in question, and a good one."""
-        yield from [("a/b/c", self.first), ("a/b/d", RECORDS[-1])]
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A results folder with a good record."""
+    folder = tmp_path_factory.mktemp("results")
+    (folder / "records" / "a" / "b").mkdir(parents=True)
+    (folder / "records" / "a" / "b" / "d.json").write_bytes(GOLDEN[-1])
+    return folder
 
 
 @given(mutated())
-def test_what_is_read_stands_in_the_tables(content: bytes) -> None:
+def test_what_is_read_stands_in_the_tables(place: Path, content: bytes) -> None:
     """A changed record is refused, or goes through tables without harm; the text can be written."""
-    record = read(content)
-    if record is not None:
-        table = runs(Fixed(Path(), record))
+    if read(content) is not None:
+        (place / "records" / "a" / "b" / "c.json").write_bytes(content)
+        table = runs(Results(place))
         assert len(table) == 2
         assert csv(table).encode()

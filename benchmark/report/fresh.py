@@ -10,7 +10,7 @@ import datasets
 import metrics
 from benchmark.fingerprint import Form, score_facts
 from benchmark.ground.errors import UserError
-from benchmark.plan import Cell, from_record
+from benchmark.plan import Cell, decides, from_record
 from benchmark.provenance import metric_source
 from benchmark.store import PROTOCOL
 
@@ -21,6 +21,7 @@ class Today:
     def __init__(self) -> None:
         self._fits: dict[tuple[str, ...], Callable[[int], str] | None] = {}
         self._scores: dict[str, list[tuple[list[str], Callable[[str], str]]]] = {}
+        self._sets: dict[str, bool] = {}
 
     def freshness(self, record: dict[str, Any]) -> str:
         """`fresh`, `stale` where the fit or a score would be another today, `unknown` where method or dataset are not here."""
@@ -41,9 +42,10 @@ class Today:
 
     def _fit(self, record: dict[str, Any]) -> Callable[[int], str] | None:
         """seed -> today's fit fingerprint of the record's cell with that seed; None where there is no such cell."""
-        changes = record.get("changes")
+        changes, variant, dataset = record.get("changes"), record["variant"], record["dataset"]
         key = (
-            *(record[name] for name in ("method", "dataset", "track", "budget", "variant")),
+            *(record["method"], dataset, record["track"], record["budget"]),
+            variant if decides(variant, labelled=self._labelled(dataset)) else "",
             record["environment"]["device"],
             json.dumps(changes, sort_keys=True) if changes else "",
             json.dumps([record["submitted"], record["told"]], sort_keys=True) if record.get("submitted") else "",
@@ -55,6 +57,14 @@ class Today:
             except UserError:
                 self._fits[key] = None
         return self._fits[key]
+
+    def _labelled(self, dataset: str) -> bool:
+        if dataset not in self._sets:
+            try:
+                self._sets[dataset] = bool(datasets.card(dataset).classes)
+            except UserError:  # a set from outside is known once its record was looked at
+                return False
+        return self._sets[dataset]
 
     def _labels(self, dataset: str) -> list[tuple[list[str], Callable[[str], str]]]:
         """The metrics that share a source, and fit fingerprint -> today's fingerprint of their scores."""
@@ -68,13 +78,8 @@ class Today:
 
     def _changed_scores(self, record: dict[str, Any], fit: str) -> list[str]:
         then = record.get("score_fingerprints", {})
-        changed: list[str] = []
-        for names, sign in self._labels(record["dataset"]):
-            today = sign(fit)
-            for name in names:
-                if then.get(name, today) != today:
-                    changed.append(name)
-        return changed
+        signed = ((names, sign(fit)) for names, sign in self._labels(record["dataset"]))
+        return [name for names, today in signed for name in names if then.get(name, today) != today]
 
 
 def _by_seed(cell: Cell) -> Callable[[int], str]:

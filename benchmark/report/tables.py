@@ -7,13 +7,17 @@ import csv as csv_module
 import gc
 import io
 import math
+import os
 import sys
+import threading
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import combinations
+from itertools import combinations, repeat
+from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pandas as pd
 
@@ -22,10 +26,10 @@ import metrics
 from benchmark.report import statistics
 from benchmark.report.fresh import Today
 from benchmark.report.statistics import moments
-from benchmark.store import Results, unpack
+from benchmark.store import Results, read_record, unpack
 
-T = TypeVar("T")
 KEYS = ["dataset", "method", "variant", "track", "budget"]
+STRETCH = 4000  # records that are read at once by one process
 COSTS = ["wall_seconds", "cpu_seconds", "total_seconds", "peak_mib", "parameters"]
 
 
@@ -36,20 +40,76 @@ def freshness(record: dict[str, Any]) -> str:
 
 def runs(results: Results, keys: Collection[str] | None = None) -> pd.DataFrame:
     """One row a record, in the order of keys: what it is, its state, every score, its cost. keys: only these."""
-    names, today, rows = metrics.names(), Today(), []
+    files, rows = list(results.files()), []
     cpu: dict[str, tuple[float | None, list[str]]] = {}
     own: list[tuple[float | None, list[str]]] = []
-    for key, record in _without_gc(results.records(tables=False)):
-        cost = record["cost"]
-        cpu[record["fit_fingerprint"]] = paid = (cost.get("cpu_seconds"), record.get("parts", []))
-        if keys is not None and key not in keys:
-            continue
-        if record.get("data"):
-            datasets.know(record["dataset"], record["data"])
-        own.append(paid)
-        fresh, changed = today.look(record)
-        rows.append(
-            (
+    for part in _in_parts(files, keys):
+        for dataset, facts in part.outside.items():
+            datasets.know(dataset, facts)
+        cpu |= part.cpu
+        rows += part.rows
+        own += [cpu[fit] for fit in part.fits]
+    columns = [
+        *KEYS,
+        "seed",
+        "state",
+        "fresh",
+        "stale_scores",
+        "flags",
+        "told",
+        "k_used",
+        *metrics.names(),
+        "oracle_gap_acc",
+        *COSTS,
+        "attempts",
+        "device",
+        "url",
+    ]
+    table = pd.DataFrame(rows, columns=columns)
+    totals = pd.DataFrame({"total": [total_cpu(*paid, cpu) for paid in own]})["total"]
+    table.insert(columns.index("attempts"), "total_cpu_seconds", totals)
+    return table
+
+
+@dataclass
+class _Part:
+    """What a stretch of record files holds.
+
+    rows, fits: of those asked for. cpu: fit -> processor seconds and parts, of all. outside: cards of sets from outside.
+    """
+
+    rows: list[tuple[Any, ...]]
+    fits: list[str]
+    cpu: dict[str, tuple[float | None, list[str]]]
+    outside: dict[str, dict[str, Any]]
+
+
+def _in_parts(files: list[tuple[str, str]], keys: Collection[str] | None) -> Iterator[_Part]:
+    """The records of many files, read by all cores where they are many and this process may be copied; of few, here."""
+    stretches = [files[start : start + STRETCH] for start in range(0, len(files), STRETCH)]
+    workers = min(len(stretches), len(os.sched_getaffinity(0))) if sys.platform == "linux" else 1
+    if workers < 2 or threading.active_count() > 1:  # a copy has none of the other threads, but their locks
+        yield from (_part(stretch, keys) for stretch in stretches)
+        return
+    with ProcessPoolExecutor(workers, mp_context=get_context("fork")) as pool:
+        yield from pool.map(_part, stretches, repeat(keys))
+
+
+def _part(files: list[tuple[str, str]], keys: Collection[str] | None) -> _Part:
+    names, today, part = metrics.names(), Today(), _Part([], [], {}, {})
+    with _no_gc():
+        for key, path in files:
+            record = read_record(path, table=False)
+            cost = record["cost"]
+            part.cpu[record["fit_fingerprint"]] = (cost.get("cpu_seconds"), record.get("parts", []))
+            if keys is not None and key not in keys:
+                continue
+            if record.get("data"):
+                part.outside[record["dataset"]] = record["data"]
+                datasets.know(record["dataset"], record["data"])
+            part.fits.append(record["fit_fingerprint"])
+            fresh, changed = today.look(record)
+            row = (
                 *[sys.intern(record[name]) for name in KEYS],
                 record["seed"],
                 sys.intern(record["state"]),
@@ -65,35 +125,17 @@ def runs(results: Results, keys: Collection[str] | None = None) -> pd.DataFrame:
                 sys.intern(record["environment"]["device"]),
                 sys.intern(record["submitted"].get("url", "") if record.get("submitted") else ""),
             )
-        )
-    columns = [
-        *KEYS,
-        "seed",
-        "state",
-        "fresh",
-        "stale_scores",
-        "flags",
-        "told",
-        "k_used",
-        *names,
-        "oracle_gap_acc",
-        *COSTS,
-        "attempts",
-        "device",
-        "url",
-    ]
-    table = pd.DataFrame(rows, columns=columns)
-    totals = pd.DataFrame({"total": [total_cpu(*paid, cpu) for paid in own]})["total"]
-    table.insert(columns.index("attempts"), "total_cpu_seconds", totals)
-    return table
+            part.rows.append(row)
+    return part
 
 
-def _without_gc(items: Iterator[T]) -> Iterator[T]:
-    """The items, while garbage is not searched for: records hold no cycles, and many of them make each search long."""
+@contextlib.contextmanager
+def _no_gc() -> Iterator[None]:
+    """Garbage is not searched for meanwhile: records hold no cycles, and many of them make each search long."""
     enabled = gc.isenabled()
     gc.disable()
     try:
-        yield from items
+        yield
     finally:
         if enabled:
             gc.enable()
