@@ -33,6 +33,7 @@ class Leiden(Method):
         tracks={"transductive"},
         max_n=100000,
         requires=("igraph", "leidenalg"),
+        tuning="none: γ is that of modularity, and isn't searched for k",
         schedule="iterations until the modularity no longer rises",
         deviations=[
             "the paper clusters given networks; here an unweighted graph of 15 nearest neighbours, either way, stands for one"
@@ -54,12 +55,12 @@ class Leiden(Method):
         edges = pairs.sort(dim=1).values.unique(dim=0)  # joined where either is a neighbour of the other
         graph = igraph.Graph(n=len(x), edges=edges.tolist())
         partition = leidenalg.RBConfigurationVertexPartition(graph, resolution_parameter=self.resolution)
+        self.labels = torch.arange(len(x))  # where no move helps, every row stays alone
         optimiser = leidenalg.Optimiser()
         optimiser.set_rng_seed(run.integer())
         for _ in run.epochs(self.iterations):
-            gain = optimiser.optimise_partition(partition, n_iterations=1)
-            self.labels = torch.tensor(partition.membership)
-            # Σ_c (e_c − γ K_c² / 4m), over m: the paper's eq. 1 for any γ
-            run.log(modularity=partition.quality() / (2 * len(edges)))
-            if gain <= 0:
+            if optimiser.optimise_partition(partition, n_iterations=1) <= 0:
                 return
+            self.labels = torch.tensor(partition.membership)
+            # the paper's eq. 1: Σ_c (e_c − γ K_c² / 2m) / 2m
+            run.log(modularity=partition.quality() / (2 * len(edges)))

@@ -13,7 +13,9 @@ import numpy as np
 import torch
 from scipy.optimize import curve_fit
 from scipy.sparse import csr_array, diags_array
+from scipy.sparse.csgraph import connected_components
 from scipy.sparse.linalg import ArpackNoConvergence, eigsh
+from sklearn.decomposition import PCA
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 from sklearn.neighbors import NearestNeighbors
@@ -31,7 +33,7 @@ def umap(x: Tensor, run: Run, *, components: int, neighbours: int, min_dist: flo
     neighbours: of a row, itself counted. epochs: 0 for the authors' choice, 500 up to 10,000 rows and 200 beyond.
     """
     graph = fuzzy_graph(*nearest(x, min(neighbours, len(x) - 1) - 1))
-    start = spectral_start(graph, min(components, len(x) - 2), run)
+    start = first_places(graph, x, min(components, len(x) - 2), run)
     return lay_out(start, graph, curve(min_dist), epochs or (500 if len(x) <= 10000 else 200), run)
 
 
@@ -82,19 +84,33 @@ def curve(min_dist: float) -> tuple[float, float]:
     return float(a), float(b)
 
 
-def spectral_start(graph: csr_array, components: int, run: Run) -> Tensor:
-    """The first eigenvectors after the constant one of the graph's normalised Laplacian, as far as ±10, and some noise."""
+def first_places(graph: csr_array, x: Tensor, components: int, run: Run) -> Tensor:
+    """Where the rows start, [n, components] float32: the graph's eigenvectors, or x's principal components, as far as ±10.
+
+    The eigenvectors are those after the constant one of the normalised Laplacian: UMAP alg. 4. Those of a graph in several
+    parts say nothing of how the parts lie to each other; there the components stand in, which the authors' program offers too.
+    """
+    vectors = spectral(graph, components, run) if connected_components(graph)[0] == 1 else None
+    if vectors is None:
+        principal = PCA(min(components, x.shape[1]), random_state=run.integer()).fit_transform(x.double().numpy())
+        vectors = np.pad(principal, ((0, 0), (0, components - principal.shape[1])))
+    start = torch.from_numpy(vectors)
+    start = start * (10 / start.abs().max().clamp(min=1e-12))
+    return (start + 1e-4 * torch.randn(start.shape, generator=run.generator, dtype=torch.float64)).float()
+
+
+def spectral(graph: csr_array, components: int, run: Run) -> np.ndarray | None:
+    """The eigenvectors [n, components] float64 of a connected graph; None where they don't converge."""
     n = graph.shape[0]
     root = diags_array(1 / np.sqrt(np.asarray(graph.sum(1)).ravel()))
-    first = torch.rand(n, generator=run.generator, dtype=torch.float64).numpy()
-    wide = min(n - 1, max(2 * components + 3, int(n**0.5)))
+    start = torch.rand(n, generator=run.generator, dtype=torch.float64).numpy()
+    width = min(n - 1, max(2 * components + 3, int(n**0.5)))
     try:
-        values, vectors = eigsh(root @ graph @ root, k=components + 1, which="LA", v0=first, ncv=wide, tol=1e-4, maxiter=5 * n)
-        start = torch.from_numpy(vectors[:, np.argsort(-values, kind="stable")[1:]])
+        # the largest of D^−½ A D^−½ are the smallest of the normalised Laplacian
+        values, vectors = eigsh(root @ graph @ root, k=components + 1, which="LA", v0=start, ncv=width, tol=1e-4, maxiter=5 * n)
     except ArpackNoConvergence:
-        start = 2 * torch.rand(n, components, generator=run.generator, dtype=torch.float64) - 1
-    start = start * (10 / start.abs().max())
-    return (start + 1e-4 * torch.randn(start.shape, generator=run.generator, dtype=torch.float64)).float()
+        return None
+    return vectors[:, np.argsort(-values, kind="stable")[1:]]
 
 
 def lay_out(y: Tensor, graph: csr_array, shape: tuple[float, float], epochs: int, run: Run) -> Tensor:
@@ -115,15 +131,23 @@ def lay_out(y: Tensor, graph: csr_array, shape: tuple[float, float], epochs: int
             i, j = head[part], tail[part]
             apart = y[i] - y[j]
             square = apart.square().sum(1, keepdim=True).clamp(min=1e-12)
-            pull = -2 * a * b * square ** (b - 1) / (1 + a * square**b)  # UMAP, gradient of the attraction
-            step = rate * (pull * apart).clamp(-STEP, STEP)
+            step = rate * (-attraction(square, a, b) * apart).clamp(-STEP, STEP)
             y.index_add_(0, i, step).index_add_(0, j, -step)
             away = torch.randint(len(y), (NEGATIVES, len(part)), generator=run.generator)
             apart = y[i] - y[away]
             square = apart.square().sum(2, keepdim=True)
-            push = 2 * b / ((1e-3 + square) * (1 + a * square**b))  # UMAP, gradient of the repulsion
-            y.index_add_(0, i, rate * (push * apart).clamp(-STEP, STEP).sum(0))
+            y.index_add_(0, i, rate * (repulsion(square, a, b) * apart).clamp(-STEP, STEP).sum(0))
     return y
+
+
+def attraction(square: Tensor, a: float, b: float) -> Tensor:
+    """How far joined rows at a squared distance move together, per unit of their difference: UMAP, gradient of −log φ."""
+    return 2 * a * b * square ** (b - 1) / (1 + a * square**b)
+
+
+def repulsion(square: Tensor, a: float, b: float) -> Tensor:
+    """How far rows at a squared distance move apart, per unit of their difference: UMAP, gradient of −log(1 − φ), ε 0.001."""
+    return 2 * b / ((1e-3 + square) * (1 + a * square**b))
 
 
 def gaussians(z: Tensor, k: int, run: Run, *, ridge: float, starts: int) -> Tensor:
