@@ -73,7 +73,6 @@ class CplMixVAE(Method):
         look = views(x.shape[1])
         optimizer = torch.optim.Adam(self.network.parameters(), lr=self.lr, fused=True)
         for _ in run.epochs(self.epochs, keep={"network": self.network, "optimizer": optimizer}):
-            self.network.train()
             for rows in batches(len(x), self.batch_size, run.generator):
                 images = x[rows].float() / 255
                 bounds, posteriors = [], []
@@ -139,7 +138,7 @@ def agreement(log_q: Sequence[Tensor]) -> Tensor:
 
 
 class Arm(nn.Module):
-    """One mixture autoencoder for vectors [b, d]: a category from the hidden layer, a state from both, a decoder from the codes."""
+    """A mixture autoencoder of vectors [b, d]: a category from the hidden layer, a state from both, a decoder of the codes."""
 
     def __init__(self, d: int, width: int, state: int, k: int) -> None:
         super().__init__()

@@ -10,6 +10,7 @@ Deviates: see the card.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -115,7 +116,7 @@ def kl(still: Tensor, moved: Tensor) -> Tensor:
     return F.kl_div(moved.float().log_softmax(1), still.float().log_softmax(1), log_target=True, reduction="batchmean")
 
 
-def adversary(network, x: Tensor, logits: Tensor, start: Tensor, probe: float) -> Tensor:
+def adversary(network: Callable[[Tensor], Tensor], x: Tensor, logits: Tensor, start: Tensor, probe: float) -> Tensor:
     """The direction [b, d] of length 1 in which p(y|x) changes most, by one power iteration from `start` [b, d].
 
     logits: network(x), without gradients. The divergence is flat at r = 0, so its gradient is taken at `probe` along `start`.
