@@ -22,7 +22,7 @@ from methods.parts.variational import gaussian_kl, misfit, sample_categorical, s
 from methods.parts.views import views
 from methods.run import Run
 
-EPS = 1e-8  # the authors' code
+FLOOR = 0.001  # ours: of a category's variance, so that one nobody uses doesn't drown the others
 
 
 @dataclass
@@ -36,10 +36,13 @@ class CplMixVAE(Method):
         arxiv="2007.09880",
         told={"k", "augmentations"},
         modalities={"image"},
-        tuned_on={"mnist"},
-        tuning="none",
+        tuned_on={"mnist", "digits"},
+        tuning="on digits, 40 to 60 epochs, 1 seed each: 4 weights of the coupling, 2 posteriors bounded by a second softmax, "
+        "5 forms of the variance",
         schedule="until the bound settles",
         deviations=[
+            "both arms' log-probabilities are divided by one deviation, of a floor of 0.03, not each by its own: with their own "
+            "the arms agreed on 11% of the rows of digits after 40 epochs, with one on 55%",
             "views are crops, rotations and changes of brightness; the paper trains a network that makes them",
             "the cluster is read from the mean of both arms on the image itself",
             "two hidden layers of 500 on either side",
@@ -119,17 +122,13 @@ def coupled(bounds: Sequence[Tensor], log_q: Sequence[Tensor], coupling: float) 
 
 
 def distance(log_p: Tensor, log_q: Tensor) -> Tensor:
-    """d²(p, q) = Σ_k (log p_k / σ_k(p) − log q_k / σ_k(q))² of rows [b, k]: [b]; cpl-mixVAE eq. 10.
+    """d²(p, q) = Σ_k (log p_k − log q_k)² / σ_k² of rows [b, k]: [b]; after cpl-mixVAE eq. 10.
 
-    σ_k is the standard deviation of the k-th probability over the batch. It stands in for the centring of Aitchison's distance,
-    and makes the distance grow where a category is used alike by all rows, so that agreeing on nothing is no way out.
+    σ_k² is the variance of the k-th probability over the batch, the mean of both arms'. It stands in for the centring of
+    Aitchison's distance, and makes the distance grow where a category is used alike by all rows: then there is less to agree on.
     """
-    return (_scaled(log_p) - _scaled(log_q)).square().sum(1)
-
-
-def _scaled(log_q: Tensor) -> Tensor:
-    q = log_q.exp()
-    return (q + EPS).log() / (q.var(0, keepdim=True) + EPS).sqrt()
+    spread = (log_p.exp().var(0) + log_q.exp().var(0)) / 2 + FLOOR
+    return ((log_p - log_q).square() / spread).sum(1)
 
 
 def agreement(log_q: Sequence[Tensor]) -> Tensor:
@@ -142,7 +141,7 @@ class Arm(nn.Module):
 
     def __init__(self, d: int, width: int, state: int, k: int) -> None:
         super().__init__()
-        norm = {"affine": False, "eps": EPS}  # the authors' code
+        norm = {"affine": False, "eps": 1e-8}  # the authors' code
         self.trunk = nn.Sequential(
             *(nn.Linear(d, width), nn.ReLU(), nn.BatchNorm1d(width, **norm)),
             *(nn.Linear(width, width), nn.ReLU(), nn.BatchNorm1d(width, **norm)),

@@ -59,6 +59,7 @@ class VaDE(Method):
     least_lr: float = 0.0002  # the authors' code
     epochs: int = 30  # ours
     starts: int = 5  # ours: of the mixture on the codes
+    covariance: str = "full"  # ours: of that mixture, whose diagonals are taken; the authors' code has diag
     ridge: float = 0.001  # ours: the least variance of that mixture
     certainty: float = -3.0  # ours: log-variance of the codes at the start; the autoencoder was trained without noise
     sharpness: float = 8.0  # ours: the logit between black and white at the start
@@ -72,7 +73,7 @@ class VaDE(Method):
             as_logits(autoencoder, self.sharpness)
         self.network = Variational(autoencoder, self.certainty).to(run.device).train()
         self.mixture = Mixture(k, autoencoder.encoder.code.out_features)
-        self.mixture.start(self.embed(x), run, starts=self.starts, ridge=self.ridge)
+        self.mixture.start(self.embed(x), run, covariance=self.covariance, starts=self.starts, ridge=self.ridge)
         self.mixture.to(run.device)
         trained = nn.ModuleDict({"network": self.network, "mixture": self.mixture})
         optimizer = torch.optim.Adam(trained.parameters(), lr=self.lr, eps=1e-4, fused=True)  # ε: the authors' code
@@ -138,10 +139,10 @@ class Mixture(nn.Module):
         self.means = nn.Parameter(torch.zeros(k, d))
         self.log_vars = nn.Parameter(torch.zeros(k, d))
 
-    def start(self, codes: Tensor, run: Run, *, starts: int, ridge: float) -> None:
-        """Takes the best of `starts` fits of expectation maximisation to codes [n, d]."""
+    def start(self, codes: Tensor, run: Run, *, covariance: str, starts: int, ridge: float) -> None:
+        """Takes the best of `starts` fits of expectation maximisation to codes [n, d]. covariance: diag or full."""
         k = len(self.logits)
-        found = GaussianMixture(k, covariance_type="diag", n_init=starts, reg_covar=ridge, random_state=run.integer())
+        found = GaussianMixture(k, covariance_type=covariance, n_init=starts, reg_covar=ridge, random_state=run.integer())
         with warnings.catch_warnings():
             # a start that was cut off is still a start
             warnings.simplefilter("ignore", ConvergenceWarning)
@@ -149,7 +150,8 @@ class Mixture(nn.Module):
         with torch.no_grad():
             self.logits.copy_(torch.from_numpy(found.weights_).log())
             self.means.copy_(torch.from_numpy(found.means_))
-            self.log_vars.copy_(torch.from_numpy(found.covariances_).log())
+            variances = torch.from_numpy(found.covariances_)
+            self.log_vars.copy_((variances.diagonal(dim1=1, dim2=2) if covariance == "full" else variances).log())
 
     def parameters_of_prior(self) -> tuple[Tensor, Tensor, Tensor]:
         """log π [k], means [k, d] and log σ² [k, d]."""

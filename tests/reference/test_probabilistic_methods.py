@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from datasets.base import Inputs
 from methods.autoencoder import imsat, vade
 from methods.autoencoder.ae_kmeans import AeKmeans
-from methods.autoencoder.cpl_mixvae import EPS, CplMixVAE, agreement, coupled, distance
+from methods.autoencoder.cpl_mixvae import FLOOR, CplMixVAE, agreement, coupled, distance
 from methods.autoencoder.imsat import IMSAT
 from methods.autoencoder.joint_vae import JointVAE, shortfall
 from methods.autoencoder.vade import Mixture, VaDE, as_logits, mixture_kl
@@ -301,26 +301,24 @@ def test_discrete_capacity_is_used_up() -> None:
 
 
 def test_distance_is_that_of_scaled_logarithms() -> None:
-    """d² is Σ_k (log p_k / σ_k(p) − log q_k / σ_k(q))² with the batch's standard deviations, one number at a time."""
+    """d² is Σ_k (log p_k − log q_k)² / σ_k² with the mean of both variances over the batch, one number at a time."""
     p, q = torch.randn(9, 4, dtype=torch.float64).softmax(1), torch.randn(9, 4, dtype=torch.float64).softmax(1)
 
-    def deviation(column: list[float]) -> float:
+    def variance(column: list[float]) -> float:
         mean = sum(column) / len(column)
-        return math.sqrt(sum((value - mean) ** 2 for value in column) / (len(column) - 1) + EPS)
+        return sum((value - mean) ** 2 for value in column) / (len(column) - 1)
 
-    s = [deviation(p[:, k].tolist()) for k in range(4)]
-    t = [deviation(q[:, k].tolist()) for k in range(4)]
+    spread = [(variance(p[:, k].tolist()) + variance(q[:, k].tolist())) / 2 + FLOOR for k in range(4)]
     for found, a, b in zip(distance(p.log(), q.log()).tolist(), p.tolist(), q.tolist(), strict=True):
-        by_hand = sum((math.log(a[k] + EPS) / s[k] - math.log(b[k] + EPS) / t[k]) ** 2 for k in range(4))
+        by_hand = sum((math.log(a[k]) - math.log(b[k])) ** 2 / spread[k] for k in range(4))
         assert found == pytest.approx(by_hand, rel=1e-6)
 
 
 def test_distance_grows_where_all_rows_are_alike() -> None:
-    """The same disagreement costs more where posteriors hardly differ between rows."""
-    p = torch.randn(50, 4).softmax(1)
-    q = torch.randn(50, 4).softmax(1)
-    flat_p, flat_q = 0.1 * p + 0.9 / 4, 0.1 * q + 0.9 / 4
-    assert distance(flat_p.log(), flat_q.log()).mean() > distance(p.log(), q.log()).mean()
+    """The same disagreement, as a ratio of probabilities, costs more where posteriors hardly differ between rows."""
+    ratio = 1 + 0.1 * torch.rand(50, 4)
+    sharp, blunt = (10 * torch.randn(50, 4)).softmax(1), (0.1 * torch.randn(50, 4)).softmax(1)
+    assert distance(blunt.log(), (blunt * ratio).log()).mean() > 2 * distance(sharp.log(), (sharp * ratio).log()).mean()
 
 
 @pytest.mark.parametrize("arms", [2, 3])
