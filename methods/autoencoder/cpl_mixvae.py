@@ -54,14 +54,14 @@ class CplMixVAE(Method):
         },
     )
 
-    arms: int = 2  # cpl-mixVAE, section 5
-    coupling: float = 1.0  # cpl-mixVAE, section 5: λ
-    states: int = 10  # cpl-mixVAE, section 5, MNIST: dimensions of the continuous state
-    temperature: float = 0.67  # that of JointVAE, with which the paper compares
+    arms: int = 2  # the paper's pair
+    coupling: float = 1.0  # the authors' code: λ
+    states: int = 10  # that of JointVAE, with which the paper compares: dimensions of the continuous state
+    temperature: float = 0.67  # that of JointVAE
     width: int = 500  # ours
     epochs: int = 40  # ours
     batch_size: int = 256  # ours
-    lr: float = 0.001  # cpl-mixVAE, appendix: Adam
+    lr: float = 0.001  # the authors' code: Adam
     precision: str = "bf16"  # ours; codes and likelihoods are float32
 
     def build(self, shape: tuple[int, ...], k: int | None) -> None:
@@ -76,7 +76,7 @@ class CplMixVAE(Method):
         look = views(x.shape[1])
         optimizer = torch.optim.Adam(self.network.parameters(), lr=self.lr, fused=True)
         for _ in run.epochs(self.epochs, keep={"network": self.network, "optimizer": optimizer}):
-            for rows in batches(len(x), self.batch_size, run.generator):
+            for rows in batches(len(x), self.batch_size, run.generator, drop_last=True):
                 images = x[rows].float() / 255
                 bounds, posteriors = [], []
                 for arm in self.network:
@@ -111,8 +111,8 @@ class CplMixVAE(Method):
 def coupled(bounds: Sequence[Tensor], log_q: Sequence[Tensor], coupling: float) -> tuple[Tensor, Tensor]:
     """The loss of A arms and the mean distance of their posteriors, scalars.
 
-    (A − 1) Σ_a bound_a + Σ_{a<b} (λ d²(q_a, q_b) − H(q_a) − H(q_b)), cpl-mixVAE eq. 9, negative. bounds: each arm's misfit
-    and divergence of its state, scalars. log_q: each arm's [b, k].
+    (A − 1) Σ_a bound_a + Σ_{a<b} (λ d²(q_a, q_b) − H(q_a) − H(q_b)), negative. bounds: each arm's misfit and
+    divergence of its state, scalars. log_q: each arm's [b, k].
     """
     entropies = [-(q.exp() * q).sum(1).mean() for q in log_q]
     pairs = [(a, b) for a in range(len(log_q)) for b in range(a)]
@@ -122,7 +122,7 @@ def coupled(bounds: Sequence[Tensor], log_q: Sequence[Tensor], coupling: float) 
 
 
 def distance(log_p: Tensor, log_q: Tensor) -> Tensor:
-    """d²(p, q) = Σ_k (log p_k − log q_k)² / σ_k² of rows [b, k]: [b]; after cpl-mixVAE eq. 10.
+    """d²(p, q) = Σ_k (log p_k − log q_k)² / σ_k² of rows [b, k]: [b].
 
     σ_k² is the variance of the k-th probability over the batch, the mean of both arms'. It stands in for the centring of
     Aitchison's distance, and makes the distance grow where a category is used alike by all rows: then there is less to agree on.

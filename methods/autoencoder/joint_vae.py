@@ -21,7 +21,7 @@ from methods.parts.batches import autocast, batches, flat, through
 from methods.parts.variational import categorical_kl, gaussian_kl, misfit, sample_categorical, sample_gaussian
 from methods.run import Run
 
-SIDE = 32  # JointVAE, appendix: images are brought to this side
+SIDE = 32  # the authors' code: images of digits are brought to this side
 
 
 @dataclass
@@ -48,14 +48,14 @@ class JointVAE(Method):
         },
     )
 
-    continuous: int = 10  # JointVAE, appendix B, MNIST
-    capacity: float = 5.0  # JointVAE, appendix B, MNIST: nats of either code; that of the categorical is log k at most
+    continuous: int = 10  # the authors' code, MNIST
+    capacity: float = 5.0  # the authors' code, MNIST: nats of either code; that of the categorical is log k at most
     growth: float = 0.27  # the authors' code: 25,000 of 93,800 steps
-    gamma: float = 30.0  # JointVAE, appendix B, MNIST: γ
-    temperature: float = 0.67  # JointVAE, appendix B
-    hidden: int = 256  # JointVAE, appendix A
+    gamma: float = 30.0  # the authors' code, MNIST: γ
+    temperature: float = 0.67  # the authors' code
+    hidden: int = 256  # the authors' code
     steps: int = 2500  # ours
-    batch_size: int = 64  # JointVAE, appendix B
+    batch_size: int = 64  # the authors' code
     lr: float = 0.001  # ours: twice the paper's, as the steps are fewer
     precision: str = "bf16"  # ours; codes and likelihoods are float32
 
@@ -64,7 +64,7 @@ class JointVAE(Method):
         self.network = Joint(shape, self.hidden, self.continuous, k)
 
     def fit(self, inputs: Inputs, k: int | None, run: Run) -> None:
-        """Minimises JointVAE eq. 7, negative."""
+        """Minimises −E log p(x|z, c) + γ |KL_z − C_z| + γ |KL_c − C_c|."""
         x, image = inputs.train, inputs.modality == "image"
         self.build(tuple(x.shape[1:]), k)
         self.network.to(run.device).train()
@@ -103,7 +103,7 @@ class JointVAE(Method):
 
 
 def shortfall(continuous: Tensor, discrete: Tensor, allowed: float, k: int) -> Tensor:
-    """|KL(q(z|x) ‖ p(z)) − C_z| + |KL(q(c|x) ‖ p(c)) − C_c|, a scalar: JointVAE eq. 7 without γ.
+    """|KL(q(z|x) ‖ p(z)) − C_z| + |KL(q(c|x) ‖ p(c)) − C_c|, a scalar: what γ weighs.
 
     No categorical code can carry more than log k.
     """

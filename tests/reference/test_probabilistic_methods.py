@@ -109,7 +109,7 @@ def test_vae_is_held_by_its_prior(monkeypatch: pytest.MonkeyPatch) -> None:
 # IMSAT
 
 
-def test_entropies_are_imsat_equations_7_to_9() -> None:
+def test_entropies_are_sums_over_rows_and_clusters() -> None:
     """H(Y|X) and H(Y) agree with the sums over rows and clusters written out."""
     p = torch.rand(30, 4).softmax(1)
     conditional, marginal = imsat.entropies(p.log() + 3)
@@ -279,7 +279,7 @@ def test_vade_trains_all_it_has(autoencoder: AeKmeans) -> None:
 # JointVAE
 
 
-def test_capacity_terms_are_jointvae_equation_7() -> None:
+def test_capacities_hold_divergences_from_both_sides() -> None:
     """Each divergence is held to its capacity from both sides, and the categorical one to log k at most."""
     found = shortfall(torch.tensor(1.5), torch.tensor(2.0), 4.0, 10)
     assert float(found) == pytest.approx(abs(1.5 - 4.0) + abs(2.0 - math.log(10)), abs=1e-6)
