@@ -82,16 +82,29 @@ def _like(default: Any, value: Any, where: str) -> Any:
 
 @cache
 def fields(path: Path) -> dict[str, Any]:
-    """The hyper-parameters in a method's file with their defaults: annotated assignments in the class with the card."""
+    """The hyper-parameters of a method's file with their defaults: annotated assignments in the class with the card.
+
+    Before them those of a base class that the file imports from methods.parts.
+    """
     tree = ast.parse(path.read_text(encoding="utf-8"))
     for node in tree.body:
         if isinstance(node, ast.ClassDef) and any(_name(item) == "card" for item in node.body):
-            return {
-                name: _literal(item.value, path)
-                for item in node.body
-                if isinstance(item, ast.AnnAssign) and (name := _name(item)) and item.value is not None and name != "card"
-            }
+            return _fields(node, tree, path)
     raise UserError(f"{path} has no class with a card")
+
+
+def _fields(node: ast.ClassDef, tree: ast.Module, path: Path) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for imported in (item for item in tree.body if isinstance(item, ast.ImportFrom)):
+        package, _, part = (imported.module or "").rpartition(".")
+        wanted = {base.id for base in node.bases if isinstance(base, ast.Name)} & {alias.name for alias in imported.names}
+        if wanted and package == "methods.parts":
+            place = FOLDER / "parts" / f"{part}.py"
+            inner = ast.parse(place.read_text(encoding="utf-8"))
+            for base in (one for one in inner.body if isinstance(one, ast.ClassDef) and one.name in wanted):
+                found |= _fields(base, inner, place)
+    own = (item for item in node.body if isinstance(item, ast.AnnAssign) and item.value is not None and _name(item) != "card")
+    return found | {_name(item): _literal(item.value, path) for item in own if item.value is not None}
 
 
 def _literal(node: ast.expr, path: Path) -> Any:

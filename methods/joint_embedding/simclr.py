@@ -14,18 +14,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from datasets.base import Inputs
-from methods.base import Card, Method
-from methods.parts.batches import autocast, batches, pixels, through
+from methods.base import Card
 from methods.parts.contrast import nt_xent
-from methods.parts.encoders import encoder, image_shape, projector
-from methods.parts.schedules import warm_cosine
-from methods.parts.views import views
-from methods.run import Run
+from methods.parts.encoders import projector
+from methods.parts.engine import FromViews
 
 
 @dataclass
-class SimCLR(Method):
+class SimCLR(FromViews):
     """`embed` gives the backbone's output; clusters come from k-means on it."""
 
     card = Card(
@@ -61,37 +57,14 @@ class SimCLR(Method):
     temperature: float = 0.5  # the paper's best on CIFAR-10 (appendix B.9)
     hidden: int = 256  # ours, twice the backbone's width; the paper has the width itself, 2048
     projection: int = 128  # section 2.1 and appendix B
-    backbone: str = "small"  # small or resnet18
-    precision: str = "bf16"  # bf16 or fp32, in the networks' training passes; the loss is float32
+    layers: int = 2  # of the projector (section 2.1); 3 is that of SimCLR v2 (arXiv 2006.10029)
 
-    def build(self, shape: tuple[int, ...], k: int | None) -> None:
-        """Backbone and projector for images of `shape` [c, h, w], as they come to the network."""
-        self.network = encoder(shape, self.backbone)
-        self.projector = projector(self.network.width, self.hidden, self.projection)
+    def heads(self, width: int) -> nn.Module:
+        """The projector g of section 2.1."""
+        self.projector = projector(width, self.hidden, self.projection, layers=self.layers)
+        return self.projector
 
-    def fit(self, inputs: Inputs, k: int | None, run: Run) -> None:
-        """Algorithm 1 of the paper."""
-        self.build(image_shape(inputs.train), k)
-        x = pixels(inputs.train).to(run.device)
-        whole = nn.Sequential(self.network, self.projector).to(run.device)
-        look = views(x.shape[1])
-        optimizer = torch.optim.AdamW(whole.parameters(), lr=self.lr, weight_decay=self.weight_decay, fused=True)
-        per_epoch = max(1, len(x) // self.batch)
-        schedule = warm_cosine(optimizer, self.epochs * per_epoch, self.warm_up * per_epoch)
-        for _ in run.epochs(self.epochs, keep={"networks": whole, "optimizer": optimizer, "schedule": schedule}):
-            whole.train()
-            for index in batches(len(x), self.batch, run.generator, drop_last=True):
-                images = x[index]
-                pair = torch.cat([look(images, run.generator), look(images, run.generator)])
-                with autocast(self.precision, run.device):
-                    z1, z2 = whole(pair).chunk(2)
-                loss = nt_xent(z1, z2, self.temperature)
-                optimizer.zero_grad(set_to_none=True)
-                loss.backward()
-                optimizer.step()
-                schedule.step()
-                run.log(loss=loss)
-
-    def embed(self, x: Tensor) -> Tensor:
-        """The backbone's output h, not the projector's (section 4.2): [n, width] float32."""
-        return through(self.network, x, pixels)
+    def loss(self, views: list[Tensor], rows: Tensor) -> Tensor:
+        """The loss of algorithm 1; batch norm sees both views together."""
+        z1, z2 = self.outputs(nn.Sequential(self.network, self.projector), torch.cat(views)).chunk(2)
+        return nt_xent(z1, z2, self.temperature)

@@ -1,0 +1,99 @@
+"""What all methods on random views share: batches and views, one step after another, the schedule, checkpoints.
+
+A method's file says what its paper adds: modules beside the backbone (`heads`), the loss of a batch (`loss`) and, where it
+needs them, what happens before an epoch (`before_epoch`) and after a step (`stepped`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from datasets.base import Inputs
+from methods.base import Method
+from methods.parts.batches import autocast, batches, pixels, through
+from methods.parts.encoders import encoder, image_shape
+from methods.parts.schedules import warm_cosine
+from methods.parts.views import views
+from methods.run import Run
+
+
+@dataclass
+class FromViews(Method):
+    """A backbone trained on random views of its images; `embed` gives the backbone's output.
+
+    Subclasses are dataclasses that set these fields anew where their paper says so.
+    """
+
+    epochs: int = 50
+    batch: int = 256
+    lr: float = 2e-3  # of AdamW
+    weight_decay: float = 1e-4  # of AdamW
+    warm_up: int = 3  # epochs
+    backbone: str = "small"  # small or resnet18
+    precision: str = "bf16"  # bf16 or fp32, in the networks' training passes; losses are float32
+
+    def heads(self, width: int) -> nn.Module | list[nn.Module]:
+        """Makes the modules that are trained beside the backbone, whose output has `width` dimensions, and returns them."""
+        raise NotImplementedError
+
+    def loss(self, views: list[Tensor], rows: Tensor) -> Tensor:
+        """The loss of one batch, a scalar. views: two of each image, [b, c, h, w] each; rows: the images' places [b] int64."""
+        raise NotImplementedError
+
+    def before_epoch(self, epoch: int, x: Tensor, run: Run) -> None:
+        """What a method does before an epoch; x: all images as `pixels` gives them, [n, c, h, w]."""
+
+    def stepped(self, done: float) -> None:
+        """What a method does after a step of the optimiser; done: the part of all steps that is behind it, in 0..1."""
+
+    def draw(self, images: Tensor, run: Run) -> list[Tensor]:
+        """The views of a batch: by default two, as the preset for grey or colour images draws them."""
+        look = views(images.shape[1])
+        return [look(images, run.generator), look(images, run.generator)]
+
+    def build(self, shape: tuple[int, ...], k: int | None) -> None:
+        """Backbone and heads for images of `shape` [c, h, w], as they come to the network."""
+        self.network = encoder(shape, self.backbone)
+        made = self.heads(self.network.width)
+        self._trained = [self.network, *(made if isinstance(made, list) else [made])]
+
+    def fit(self, inputs: Inputs, k: int | None, run: Run) -> None:
+        """Trains for `epochs` passes over the images, smaller last batches left out."""
+        self.build(image_shape(inputs.train), k)
+        x = pixels(inputs.train).to(run.device)
+        modules = {name: value.to(run.device) for name, value in vars(self).items() if isinstance(value, nn.Module)}
+        weights = [weight for module in self._trained for weight in module.parameters()]
+        optimizer = torch.optim.AdamW(weights, lr=self.lr, weight_decay=self.weight_decay, fused=True)
+        per_epoch = max(1, len(x) // self.batch)
+        steps = self.epochs * per_epoch
+        schedule = warm_cosine(optimizer, steps, self.warm_up * per_epoch)
+        for epoch in run.epochs(self.epochs, keep={**modules, "optimizer": optimizer, "schedule": schedule}):
+            self.before_epoch(epoch, x, run)
+            for module in modules.values():
+                module.train()
+            for step, rows in enumerate(batches(len(x), self.batch, run.generator, drop_last=True), 1):
+                loss = self.loss(self.draw(x[rows], run), rows)
+                optimizer.zero_grad(set_to_none=True)
+                loss.backward()
+                optimizer.step()
+                schedule.step()
+                self.stepped((epoch * per_epoch + step) / steps)
+                run.log(loss=loss)
+
+    def outputs(self, network: nn.Module, x: Tensor) -> Tensor:
+        """network(x) in the precision of training; what comes out is float32, as every loss is."""
+        with autocast(self.precision, x.device):
+            return network(x).float()
+
+    def embed(self, x: Tensor) -> Tensor:
+        """The backbone's output, not a projector's: [n, width] float32."""
+        return through(self.network, x, pixels)
+
+
+def cosine(p: Tensor, z: Tensor) -> Tensor:
+    """Mean cosine similarity of rows p and z [b, d], a scalar."""
+    return F.cosine_similarity(p.float(), z.float(), dim=1).mean()
