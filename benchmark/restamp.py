@@ -2,7 +2,8 @@
 
 One smoke run at a commit serves all records of a method, variant, dataset and track: their budgets and seeds go through the
 same code. Seeds 0 and 1 are run, since a change in how a seed is used can leave seed 0 as it was. What smoke can't show,
-settings that only another budget has, is compared by itself: a record whose settings aren't today's stays stale.
+settings that only another budget has, is compared by itself: a record whose settings aren't today's stays stale, but for new
+ones that have in the smoke run the value they have in the record's cell.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import datasets
+import methods
 import metrics
 from benchmark.fingerprint import score_fingerprint
 from benchmark.ground.errors import UserError
@@ -87,6 +89,7 @@ def _answer(key: str, record: dict[str, Any], cache: Cache, laboratory: _Laborat
         why = _unlike(record, cell) or laboratory.differs(smoke_of(record))
         if why:
             return Answer(key, why, None)
+        renewed["config"] = _written(cell.config)
         renewed["parts"] = [part.fit_fingerprint for part in cell.parts.values()]
     signed, unsigned = _signed(record, cell)
     renewed["score_fingerprints"] = signed
@@ -111,10 +114,23 @@ def _unlike(record: dict[str, Any], cell: Cell) -> str | None:
         return "its fit was made elsewhere; submit it again"
     if record.get("dirty") or not record.get("commit"):
         return "it was made by uncommitted code, so no commit says what made it; run its cell again"
-    for name, value in (("config", cell.config), ("k", cell.k)):
-        if record.get(name) != json.loads(canonical_json(value)):
-            return f"its {name} was another one: {record.get(name)}, today {value}"
+    then, now = record.get("config", {}), _written(cell.config)
+    if then != {name: value for name, value in now.items() if name in then}:
+        return f"its config was another one: {then}, today {cell.config}"
+    smoke = methods.configure(cell.method, kind=datasets.card(cell.dataset).kind, budget="smoke")
+    for name in now.keys() - then.keys():
+        if smoke[name] != cell.config[name]:
+            return (
+                f"{name!r} is new, and its smoke cell has {smoke[name]!r} for it, not {cell.config[name]!r}; run its cell again"
+            )
+    if record.get("k") != cell.k:
+        return f"its k was another one: {record.get('k')}, today {cell.k}"
     return None
+
+
+def _written(config: dict[str, Any]) -> dict[str, Any]:
+    """A configuration as a record holds it."""
+    return json.loads(canonical_json(config))
 
 
 def _signed(record: dict[str, Any], cell: Cell) -> tuple[dict[str, str], list[str]]:

@@ -144,6 +144,18 @@ def test_what_bytes_cannot_show_keeps_a_record_stale(change: dict[str, Any], wor
     assert word in (_unlike({**made, **change}, cell) or "")
 
 
+def test_a_new_setting_is_shown_by_a_smoke_cell_that_has_its_value() -> None:
+    """A setting that the record lacks does no harm where smoke has today's value of it, and is named where it hasn't."""
+    cell = Cell("dec", "blobs", "transductive", "quick", 0)
+    made = record(cell) | {"k": cell.k, "commit": "0" * 40, "dirty": False}
+
+    def lacking(name: str) -> str | None:
+        return _unlike({**made, "config": {field: value for field, value in cell.config.items() if field != name}}, cell)
+
+    assert lacking("lr") is None
+    assert "'steps' is new, and its smoke cell has 20 for it, not 300" in (lacking("steps") or "")
+
+
 @pytest.mark.parametrize("commit", ["0" * 40, "--help", "main; rm -rf"])
 def test_a_commit_that_is_not_here_is_said(commit: str, tmp_path: Path) -> None:
     """A commit that the repository lacks, as in a shallow clone, and a word that is none, are one clear line."""
