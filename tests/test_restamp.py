@@ -147,7 +147,7 @@ def test_what_bytes_cannot_show_keeps_a_record_stale(change: dict[str, Any], wor
 def test_a_new_setting_is_shown_by_a_smoke_cell_that_has_its_value() -> None:
     """A setting that the record lacks does no harm where smoke has today's value of it, and is named where it hasn't."""
     cell = Cell("dec", "blobs", "transductive", "quick", 0)
-    made = record(cell) | {"k": cell.k, "commit": "0" * 40, "dirty": False}
+    made = record(cell, acc=0.75) | {"k": cell.k, "commit": "0" * 40, "dirty": False}
 
     def lacking(name: str) -> str | None:
         return _unlike({**made, "config": {field: value for field, value in cell.config.items() if field != name}}, cell)
