@@ -1,0 +1,1 @@
+"""Networks and clusters learned in turn, each from the other."""
