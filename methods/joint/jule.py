@@ -36,8 +36,8 @@ class JULE(Method):
         arxiv="1604.03628",
         told={"k"},
         tuned_on={"usps", "mnist-test", "coil20", "coil100"},
-        tuning="ours: 2 trials on mnist-test (8 epochs a round in batches of 200, 5 in batches of 100; 1 seed) and 11 on 2,000 of its "
-        "rows (lengths, rates, batches, γ, rules for crumbs)",
+        tuning="2 trials on mnist-test (8 epochs a round in batches of 200, 5 in batches of 100; 1 seed) and 11 on 2,000 of "
+        "its rows (lengths, rates, batches, γ, rules for crumbs)",
         modalities={"image"},
         tracks={"transductive"},
         max_n=20000,
@@ -47,7 +47,7 @@ class JULE(Method):
             "not by its fast approximation",
             "batches hold groups of five rows of one cluster; plain ones hardly hold a pair of a cluster of four",
             "5 epochs a round, bf16 in the network; the loss is the authors' solver's: distances, margin, random negatives",
-            "a cluster under a twentieth of the average size, or one of few rows tied to none, is merged first, with the nearest: "
+            "a cluster under a twentieth of the average size, or a small one tied to none, is first merged, with the nearest; "
             "without that, mnist-test ended with crumbs and one cluster of most rows (ACC 0.22)",
         ],
         settings={
