@@ -55,14 +55,14 @@ class DeepDPM(Method):
     kappa: float = 0.0001  # the authors' solver
     nu: int = 2  # the authors' solver: above the dimension
     spread: float = 0.005  # the authors' solver: prior covariance, in parts of a dimension's variance; there it is ψ, here ψ/ν
-    hidden: int = 50  # DeepDPM, Implementation: of all nets
+    hidden: int = 50  # the authors' solver: of all nets
     lr: float = 0.005  # ours; the authors' 0.0005 is for longer rounds
     sub_lr: float = 0.005  # the authors' solver
     rounds: int = 16  # ours: of a split and a merge each
     interval: int = 400  # steps between proposals; ours
     refresh: int = 40  # steps between M-steps, about an epoch of 10,000 rows; ours
     freeze: int = 120  # steps after a change in which the Gaussians stay; ours
-    candidates: int = 3  # DeepDPM: merges are proposed with this many nearest clusters
+    candidates: int = 3  # the authors' solver: merges are proposed with this many nearest clusters
     batch_size: int = 256  # ours
 
     def fit(self, inputs: Inputs, k: int | None, run: Run) -> None:

@@ -55,17 +55,17 @@ class SpectralNet(Method):
         },
     )
 
-    widths: tuple = (1024, 1024, 512)  # SpectralNet, table of architectures: hidden layers of both nets
-    out: int = 10  # SpectralNet, table of architectures: the Siamese net's outputs
-    pairs: int = 2  # SpectralNet, appendix: nearest neighbours that are positive pairs
+    widths: tuple = (1024, 1024, 512)  # the authors' solver, for MNIST: hidden layers of both nets
+    out: int = 10  # the authors' solver, for MNIST: the Siamese net's outputs
+    pairs: int = 2  # the authors' solver, for MNIST: nearest neighbours that are positive pairs
     margin: float = 1.0  # the authors' solver
     siamese_epochs: int = 15  # ours
-    siamese_batch: int = 128  # SpectralNet, appendix
+    siamese_batch: int = 128  # the authors' solver
     spectral_epochs: int = 40  # ours
-    batch_size: int = 1024  # SpectralNet, appendix, for MNIST
+    batch_size: int = 1024  # the authors' solver, for MNIST
     neighbours: int = 3  # nearest rows of a batch that have an affinity; the authors' solver, for MNIST
     scale_neighbour: int = 2  # the one whose distance is the scale; the authors' solver, for MNIST
-    lr: float = 0.001  # SpectralNet, appendix
+    lr: float = 0.001  # the authors' solver
     starts: int = 10  # k-means restarts, as in protocol v1
     precision: str = "bf16"  # ours, in both nets' training passes; affinities, the last layer and losses are float32
 
@@ -82,7 +82,7 @@ class SpectralNet(Method):
         self.centres, _ = kmeans(self._map(codes), k, run, starts=self.starts)
 
     def _train_siamese(self, codes: Tensor, run: Run) -> None:
-        """Contrastive loss on pairs of nearest neighbours and of random rows: SpectralNet, section 3.3."""
+        """Contrastive loss on pairs of nearest neighbours and of random rows."""
         near = nearest(codes, min(self.pairs, len(codes) - 1))
         optimiser = torch.optim.Adam(self.siamese.parameters(), lr=self.lr, fused=True)
         for _ in run.epochs(self.siamese_epochs, snapshots=False):
@@ -156,7 +156,7 @@ class Orthonormal(nn.Module):
 
 
 def orthonormal_weight(y: Tensor) -> Tensor:
-    """√m (L⁻¹)ᵀ [k, k], LLᵀ = ỸᵀỸ, of outputs Ỹ = y [m, k]: SpectralNet, section 3.2. With it YᵀY / m = I."""
+    """√m (L⁻¹)ᵀ [k, k], LLᵀ = ỸᵀỸ, of outputs Ỹ = y [m, k] (Algorithm 1). With it YᵀY / m = I."""
     wide = y.double()
     eye = torch.eye(y.shape[1], dtype=wide.dtype, device=y.device)
     factor = torch.linalg.cholesky(wide.T @ wide + 1e-9 * len(y) * eye)  # a start may have dependent outputs

@@ -57,22 +57,22 @@ class JULE(Method):
         },
     )
 
-    neighbours: int = 20  # JULE, table of parameters: K_s
-    a: float = 1.0  # JULE, table of parameters: scale of the affinity
-    local: int = 5  # JULE, table of parameters: K_c
-    trade: float = 1.0  # JULE, table of parameters: λ
-    unroll: float = 0.9  # JULE, table of parameters: η, the part of the clusters that a round merges
+    neighbours: int = 20  # the authors' solver: K_s
+    a: float = 1.0  # the authors' solver: scale of the affinity
+    local: int = 5  # the authors' solver: K_c
+    trade: float = 1.0  # the authors' solver: λ
+    unroll: float = 0.9  # the authors' solver: η, the part of the clusters that a round merges
     weight: float = 1.0  # the authors' solver: γ, of the positive pair
-    margin: float = 0.2  # JULE, table of parameters
+    margin: float = 0.2  # the authors' solver
     negatives: int = 20  # the authors' solver: for each positive pair
     width: int = 50  # the authors' network: channels
     features: int = 160  # the authors' network
     epochs: int = 5  # ours, a round; the authors train 20
     batch_size: int = 100  # the authors' solver
     together: int = 5  # ours: rows of one cluster that a batch holds at least, where there are as many
-    lr: float = 0.01  # JULE, table of parameters
-    momentum: float = 0.9  # JULE, table of parameters
-    weight_decay: float = 5e-5  # JULE, table of parameters
+    lr: float = 0.01  # the authors' solver
+    momentum: float = 0.9  # the authors' solver
+    weight_decay: float = 5e-5  # the authors' solver
     rerun: bool = True  # labels from merging anew on the last features (JULE-RC), or from the process itself (JULE-SF)
     precision: str = "bf16"  # ours, in the network; distances and loss are float32
 
@@ -189,7 +189,7 @@ def draw_triplets(labels: Tensor, negatives: int, generator: torch.Generator) ->
 
 
 def triplet_loss(z: Tensor, anchors: Tensor, positives: Tensor, negatives: Tensor, *, weight: float, margin: float) -> Tensor:
-    """Mean over triplets of max(0, γ‖x_i − x_j‖² − ‖x_i − x_k‖² + margin): JULE eq. 11, by distances and with a margin.
+    """Mean over triplets of max(0, γ‖x_i − x_j‖² − ‖x_i − x_k‖² + margin), JULE's loss by distances.
 
     z: [b, d] of length 1.
     """

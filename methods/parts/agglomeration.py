@@ -23,7 +23,7 @@ def neighbours(x: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def affinities(far: np.ndarray, index: np.ndarray, a: float) -> csr_array:
-    """W [n, n]: W_ij = exp(−‖x_i − x_j‖² / σ²) for the neighbours j of i, σ² = a · their mean squared distance: JULE eq. 1."""
+    """W [n, n]: W_ij = exp(−‖x_i − x_j‖² / σ²) for the neighbours j of i, σ² = a · their mean squared distance."""
     n, count = far.shape
     weights = np.exp(-far / max(a * far.mean(), 1e-12))
     return csr_array((weights.ravel(), index.ravel(), np.arange(0, n * count + 1, count)), shape=(n, n))
@@ -59,7 +59,7 @@ class Agglomeration:
         self.directed = (member @ (self.outward * self.inward).T).T.astype(np.float64)  # [k, k]: 1ᵀ W_ij W_ji 1
         np.fill_diagonal(self.directed, 0)
         scaled = self.directed / self.sizes[:, None] ** 2
-        self.affinity = scaled + scaled.T  # A(C_i, C_j): JULE eq. 2
+        self.affinity = scaled + scaled.T  # A(C_i, C_j) of graph degree linkage
         self.scores = self._scores(np.arange(k))
 
     @property
@@ -109,7 +109,7 @@ class Agglomeration:
         self.scores[changed] = self._scores(changed)
 
     def _scores(self, rows: np.ndarray) -> np.ndarray:
-        """A(C, N[1]) + λ/(K_c − 1) Σ_k (A(C, N[1]) − A(C, N[k])) of clusters, N[k] the k-th nearest: JULE eq. 7; −∞ if gone."""
+        """A(C, N[1]) + λ/(K_c − 1) Σ_k (A(C, N[1]) − A(C, N[k])) of clusters, N[k] the k-th nearest; −∞ if gone."""
         close = self.affinity[rows]
         local = min(self.local, close.shape[1] - 1)
         if local < 2 or self.count <= LOCAL_FROM:
