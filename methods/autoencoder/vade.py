@@ -38,26 +38,30 @@ class VaDE(Method):
         arxiv="1611.05148",
         told={"k"},
         tuned_on={"mnist", "mnist-test", "usps", "shapes", "digits"},
-        tuning="the autoencoder's 3 trials; none of its own",
+        tuning="the autoencoder's trials; 4 on mnist-test and 3 on usps, seed 0: full and diagonal covariances of the first "
+        "mixture, learning rates 0.002, 0.0005 and 0.0002",
         parts={"autoencoder": "ae_kmeans"},
         schedule="3,000 epochs on MNIST, batch 100",
         deviations=[
             "the autoencoder is trained end to end by Adam, not layer by layer, and its codes are scaled",
             "the decoder's last layer starts as an affine map of the autoencoder's output, since ours is not trained on logits",
+            "a quarter of the learning rate: at 0.002 the first epoch undoes part of the pretraining (mnist-test, seed 0, "
+            "ACC 0.743, reconstruction 104 nats; at 0.0005 0.778 and 82)",
+            "the first mixture is fitted with full covariances, of which the diagonals are taken (ACC 0.743 against 0.666)",
             "weights and variances of the mixture are trained by their logarithms, which keeps them positive",
         ],
         settings={
             "smoke": {"epochs": 2, "starts": 1},
             "quick": {"epochs": 5, "starts": 1},
-            "paper": {"epochs": 3000},
+            "paper": {"epochs": 3000, "lr": 0.002, "covariance": "diag"},
         },
     )
 
     batch_size: int = 100  # VaDE, section 4.2
-    lr: float = 0.002  # VaDE, section 4.2: Adam
+    lr: float = 0.0005  # ours: Adam; VaDE, section 4.2 has 0.002
     decay: float = 0.9  # VaDE, section 4.2: of the learning rate, every 10 epochs
     least_lr: float = 0.0002  # the authors' code
-    epochs: int = 30  # ours
+    epochs: int = 12  # ours
     starts: int = 5  # ours: of the mixture on the codes
     covariance: str = "full"  # ours: of that mixture, whose diagonals are taken; the authors' code has diag
     ridge: float = 0.001  # ours: the least variance of that mixture
