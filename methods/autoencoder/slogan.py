@@ -93,11 +93,11 @@ class SLOGAN(Method):
         arxiv="2106.05319",
         told={"k"},
         tuned_on={"mnist", "fashion-mnist", "cifar10", "usps"},
-        tuning="2 trials on usps (1 seed): λ 4 for 3,000 steps, λ 1 for 2,000; and 4 of learning rates on a toy",
+        tuning="2 trials on usps (1 seed): λ 4 for 3,000 steps, λ 1 for 2,000; and 6 of steps and learning rates on a toy",
         schedule="100,000 steps in batches of 64",
         deviations=[
             "3,000 steps of small networks (16 and 32 channels)",
-            "the discriminator has spectral normalisation and the hinge loss; a Lipschitz penalty costs twice as much",
+            "the discriminator has spectral normalisation and the hinge loss, not a Lipschitz penalty",
             "no margin in the contrastive loss, whose weight stays the same; no SimCLR loss on colour images",
             "the first means are drawn with variance 0.1; the authors' code takes 0.1 as their standard deviation",
         ],

@@ -51,7 +51,8 @@ class ClAM(Method):
         told={"k"},
         tuned_on={"usps", "fashion-mnist"},
         tuning="22 trials on usps (1 seed, 15 to 40 epochs): 7 values of β·d from 0.5 to 256, learning rates 0.01 and "
-        "0.1, dt/τ 0.1, 0.3 and 0.5; chosen by the silhouette, ACC being seen",
+        "0.1, dt/τ 0.1, 0.3 and 0.5; chosen by the silhouette, ACC being seen. Settings whose silhouettes lie within 0.002 "
+        "differ by 0.05 in NMI, which on usps ends 0.03 below k-means'",
         schedule="200 epochs in batches of 8, for each of 36 settings, of which the best silhouette counts",
         deviations=[
             "three values of β, in units of 1/d, are trained at once and the silhouette chooses; all else is fixed",

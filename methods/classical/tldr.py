@@ -47,7 +47,8 @@ class TLDR(Method):
         arxiv="2110.09455",
         told=set(),
         tuned_on={"usps"},
-        tuning="2 values of λ, 0.0039 and 0.0156, on usps (1 seed)",
+        tuning="2 values of λ, 0.0039 and 0.0156, on usps (1 seed); of 32 principal components kNN is 0.002 better on usps, "
+        "0.006 on mnist-test, k-means' ACC 0.02 worse on both",
         schedule="100 epochs in batches of 1,024",
         deviations=[
             "the projector's layers are 512 wide, not 2,048, to stay within minutes of one core",
