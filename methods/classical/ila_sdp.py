@@ -96,8 +96,8 @@ class IlaSdp(Method):
         arxiv="2209.15097",
         told={"k"},
         tuned_on={"digits"},
-        tuning="3 trials on digits (1 seed): 5, 8 and 12 components; 8 and 12 came out alike. k-means on the same 8 has ACC 0.714, "
-        "on all pixels 0.795",
+        tuning="3 trials on digits (1 seed): 5, 8 and 12 components; 8 and 12 came out alike. k-means has ACC 0.714 on these 8, "
+        "0.795 on all pixels",
         schedule="until the likelihood stays",
         deviations=[
             "solved on at most 300 random rows; the Gaussians it finds assign all rows",
