@@ -52,11 +52,13 @@ def test_targets_are_depicts_closed_form() -> None:
     assert torch.allclose(balanced(p, 2), sharpened(p), atol=1e-6, rtol=0)
 
 
-def test_head_starts_as_a_posterior() -> None:
-    """The softmax begins as that of −‖z − μ‖² / 2v, so that its clusters are those of k-means."""
-    z, centres = torch.randn(20, 4), torch.randn(5, 4)
-    apart = (z[:, None] - centres[None]).square().sum(2)
-    assert torch.allclose(posterior(centres, 3.0)(z).softmax(1), (-apart / 6).softmax(1), atol=1e-6, rtol=0)
+def test_head_starts_from_mahalanobis_distances() -> None:
+    """The softmax begins as that of −(z − μ)ᵀ S⁻¹ (z − μ) / 2d, written out."""
+    z, means, root = torch.randn(20, 4), torch.randn(5, 4), torch.randn(4, 4)
+    within = root @ root.T + torch.eye(4)
+    inverse = torch.linalg.inv(within)
+    apart = torch.tensor([[float((zi - mj) @ inverse @ (zi - mj)) for mj in means] for zi in z])
+    assert torch.allclose(posterior(means, within)(z).softmax(1), (-apart / 8).softmax(1), atol=1e-6, rtol=0)
 
 
 def test_loss_is_that_of_depict(autoencoder: AeKmeans) -> None:
@@ -98,8 +100,8 @@ def test_prior_keeps_all_clusters() -> None:
 def test_prior_keeps_clusters_of_a_network(autoencoder: AeKmeans, monkeypatch: pytest.MonkeyPatch) -> None:
     """Begun with a head that favours one cluster, DEPICT ends with all in use; with plain targets it loses some."""
 
-    def biased(centres: torch.Tensor, variance: torch.Tensor) -> torch.nn.Linear:
-        head = posterior(0.1 * centres, 1.0)
+    def biased(means: torch.Tensor, within: torch.Tensor) -> torch.nn.Linear:
+        head = posterior(0.1 * means, torch.eye(3) / 3)
         head.bias.data[0] += 3.0
         return head
 
