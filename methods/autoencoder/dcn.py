@@ -34,7 +34,8 @@ class DCN(Method):
         arxiv="1610.04794",
         told={"k"},
         tuned_on={"mnist", "mnist-test", "usps"},
-        tuning="ours: 3 trials on usps (1 seed): from k-means, weights 1 and 5, ACC 0.712 and 0.710; from a mixture, weight 1, 0.813",
+        tuning="ours: 3 trials on usps (1 seed): from k-means, weights 1 and 5, ACC 0.712 and 0.710; from a mixture, weight 1, "
+        "0.813",
         parts={"autoencoder": "ae_kmeans"},
         schedule="50 epochs on MNIST (the authors' code)",
         deviations=[
@@ -42,8 +43,8 @@ class DCN(Method):
             "Adam in place of plain gradient descent; 10 epochs, since ACC stands still from the first",
             "no k-means over all rows every ten epochs, which the authors' code has and the paper has not",
             "it starts from a Gaussian mixture (the likeliest of 20) in a basis in which its clusters are round, not from "
-            "k-means: DCN tightens the clusters that it is given and repairs none; in the trials from k-means ACC rose by 0.01, and "
-            "it stayed that of the mixture",
+            "k-means: DCN tightens the clusters that it is given and repairs none; in the trials ACC rose by 0.01 from k-means "
+            "and stayed that of the mixture",
         ],
         settings={
             "smoke": {"epochs": 2, "starts": 1},
