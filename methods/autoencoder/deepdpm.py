@@ -43,8 +43,8 @@ class DeepDPM(Method):
             "splits and merges are proposed in turn every 400 steps in place of 30 epochs, with a larger learning rate",
             "new cutting nets start from random weights, their means from the best cut along the first principal axis",
             "no cluster of fewer than two rows is kept",
-            "12 to 15 clusters on mnist-test, 16 to 22 on usps: with the mixture's own measure, log p(codes, partition), these beat "
-            "the ten classes by 3,300 to 12,700 (two seeds each), so it is the Gaussians of codes, not the search",
+            "12 to 15 clusters on mnist-test, 16 to 22 on usps: by the mixture's own measure, log p(codes, partition), these "
+            "beat the ten classes by 3,300 to 12,700 (two seeds each), so it is the Gaussians of codes, not the search",
         ],
         settings={
             "smoke": {"rounds": 3, "interval": 12, "refresh": 4, "freeze": 4},
