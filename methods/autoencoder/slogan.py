@@ -93,7 +93,8 @@ class SLOGAN(Method):
         arxiv="2106.05319",
         told={"k"},
         tuned_on={"mnist", "fashion-mnist", "cifar10", "usps"},
-        tuning="2 trials on usps (1 seed): λ 4 for 3,000 steps, λ 1 for 2,000; and 6 of steps and learning rates on a toy",
+        tuning="2 trials on usps (1 seed): λ 4 for 3,000 steps, λ 1 for 2,000; and 6 of steps and learning rates on a toy. "
+        "On usps ACC is 0.30 after 300 steps, 0.42 after 1,200, 0.44 after 3,000",
         schedule="100,000 steps in batches of 64",
         deviations=[
             "3,000 steps of small networks (16 and 32 channels)",
