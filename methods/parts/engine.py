@@ -6,6 +6,7 @@ needs them, what happens before an epoch (`before_epoch`) and after a step (`ste
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -44,11 +45,21 @@ class FromViews(Method):
         """The loss of one batch, a scalar. views: two of each image, [b, c, h, w] each; rows: the images' places [b] int64."""
         raise NotImplementedError
 
+    def begin(self, x: Tensor, run: Run) -> None:
+        """What a method sets up before its first epoch, with all images x [n, c, h, w] at hand: memories of rows, say.
+
+        Modules made here are kept in checkpoints like all others, but not trained.
+        """
+
     def before_epoch(self, epoch: int, x: Tensor, run: Run) -> None:
         """What a method does before an epoch; x: all images as `pixels` gives them, [n, c, h, w]."""
 
     def stepped(self, done: float) -> None:
         """What a method does after a step of the optimiser; done: the part of all steps that is behind it, in 0..1."""
+
+    def order(self, n: int, run: Run) -> Iterator[Tensor]:
+        """The batches of rows [b] of one epoch: by default all n rows once, shuffled, a smaller last batch left out."""
+        return batches(n, self.batch, run.generator, drop_last=True)
 
     def draw(self, images: Tensor, run: Run) -> list[Tensor]:
         """The views of a batch: by default two, as the preset for grey or colour images draws them."""
@@ -65,6 +76,7 @@ class FromViews(Method):
         """Trains for `epochs` passes over the images, smaller last batches left out."""
         self.build(image_shape(inputs.train), k)
         x = pixels(inputs.train).to(run.device)
+        self.begin(x, run)
         modules = {name: value.to(run.device) for name, value in vars(self).items() if isinstance(value, nn.Module)}
         weights = [weight for module in self._trained for weight in module.parameters()]
         optimizer = torch.optim.AdamW(weights, lr=self.lr, weight_decay=self.weight_decay, fused=True)
@@ -75,7 +87,7 @@ class FromViews(Method):
             self.before_epoch(epoch, x, run)
             for module in modules.values():
                 module.train()
-            for step, rows in enumerate(batches(len(x), self.batch, run.generator, drop_last=True), 1):
+            for step, rows in enumerate(self.order(len(x), run), 1):
                 loss = self.loss(self.draw(x[rows], run), rows)
                 optimizer.zero_grad(set_to_none=True)
                 loss.backward()

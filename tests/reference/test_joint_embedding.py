@@ -12,14 +12,18 @@ from torch.nn import functional as F
 
 import methods
 from datasets.base import Inputs
-from methods.joint_embedding import dino, moco_v2, nnclr, swav, vicreg
+from methods.joint_embedding import align_uniform, decoupled_uniformity, dino, kernel_infonce, moco_v2, nnclr, swav, vicreg
+from methods.parts.contrast import nt_xent
 from methods.parts.engine import FromViews
 from methods.parts.redundancy import barlow, correlation
 from methods.parts.teacher import Queue, Teacher, momentum
 from methods.parts.transport import sinkhorn
 from methods.run import Run
 
-FAMILY = ["simclr", "byol", "moco_v2", "swav", "barlow_twins", "simsiam", "vicreg", "dino", "nnclr"]
+FAMILY = [
+    *("simclr", "byol", "moco_v2", "swav", "barlow_twins", "simsiam", "vicreg", "dino", "nnclr"),
+    *("align_uniform", "decoupled_uniformity", "kernel_infonce", "instdisc", "rotnet"),
+]
 TEACHERS = {"byol": "target", "moco_v2": "keys", "dino": "teacher"}
 
 
@@ -33,6 +37,7 @@ def made(name: str, **changes: object) -> FromViews:
     torch.manual_seed(0)
     method = methods.get(name)(**{**methods.configure(name, kind="grey", budget="smoke"), "precision": "fp32", **changes})
     method.build((1, 28, 28), None)
+    method.begin(torch.zeros(64, 1, 28, 28), SimpleNamespace())
     method.before_epoch(5, torch.zeros(0), SimpleNamespace())
     return method
 
@@ -178,6 +183,61 @@ def test_dino_s_centre_is_equation_4() -> None:
     assert torch.allclose(method.centre.value, 0.1 * told, atol=1e-6)
 
 
+def test_alignment_and_uniformity_are_the_paper_s() -> None:
+    """Mean ‖x − y‖² over pairs, and the log of the mean Gaussian potential over pairs of different rows."""
+    x, y = F.normalize(rows(7, 5), dim=1), F.normalize(rows(7, 5, 1), dim=1)
+    near = [float(((a - b) ** 2).sum()) for a, b in zip(x, y, strict=True)]
+    assert close(align_uniform.align(x, y, 2.0), sum(near) / 7)
+    potentials = [math.exp(-2 * float(((x[i] - x[j]) ** 2).sum())) for i in range(7) for j in range(i)]
+    assert close(align_uniform.uniform(x, 2.0), math.log(sum(potentials) / len(potentials)))
+
+
+def test_decoupled_uniformity_is_the_paper_s() -> None:
+    """log 1/(n(n − 1)) Σ_{i≠j} exp(−‖μ_i − μ_j‖²)."""
+    m = rows(6, 4)
+    terms = [math.exp(-float(((m[i] - m[j]) ** 2).sum())) for i in range(6) for j in range(6) if i != j]
+    assert close(decoupled_uniformity.decoupled(m), math.log(sum(terms) / 30))
+
+
+def test_kernel_infonce_is_the_paper_s() -> None:
+    """With γ = 1 it is InfoNCE under exp(−‖·‖/τ), written out; with γ = 2 and twice the temperature it is NT-Xent."""
+    z1, z2 = F.normalize(rows(5, 6), dim=1), F.normalize(rows(5, 6, 1), dim=1)
+    z, wanted = torch.cat([z1, z2]), 0.0
+    for i in range(10):
+        kernel = [math.exp(-math.dist(z[i].tolist(), z[j].tolist()) / 0.5) for j in range(10)]
+        wanted -= math.log(kernel[(i + 5) % 10] / (sum(kernel) - kernel[i])) / 10
+    assert close(kernel_infonce.kernel_infonce(z, 1.0, 0.5), wanted)
+    assert torch.allclose(kernel_infonce.kernel_infonce(z, 2.0, 1.0), nt_xent(z1, z2, 0.5), atol=1e-6)
+
+
+def test_instance_discrimination_is_equation_2() -> None:
+    """−log of an image's own share in the memory; afterwards the memory is half the old feature and half the new one."""
+    method, view = made("instdisc"), pair()[:1]
+    bank = method.bank.rows.clone()
+    with torch.no_grad():
+        loss = method.loss(view, torch.arange(32, 64))
+        v = F.normalize(made("instdisc").projector(made("instdisc").network(view[0])), dim=1)
+    wanted = 0.0
+    for i in range(32):
+        shares = [math.exp(float(v[i] @ row) / 0.1) for row in bank]
+        wanted -= math.log(shares[32 + i] / sum(shares)) / 32
+    assert abs(float(loss) - wanted) < 1e-4
+    method.stepped(0.1)
+    assert torch.allclose(method.bank.rows[32:], F.normalize(bank[32:] + v, dim=1), atol=1e-5)
+    assert torch.equal(method.bank.rows[:32], bank[:32])
+
+
+def test_rotnet_turns_each_image_four_ways() -> None:
+    """Four copies, each a quarter turn on, with labels in that order: a classifier that knows them has no loss."""
+    method = made("rotnet")
+    views = method.draw(pair()[0], Run(seed=0))
+    assert len(views) == 4
+    assert all(torch.equal(views[turns], torch.rot90(views[0], turns, dims=(2, 3))) for turns in range(4))
+    turns = torch.arange(4).repeat_interleave(32)
+    method.outputs = lambda network, x: 50 * F.one_hot(turns, 4).float()
+    assert float(method.loss(views, torch.arange(32))) < 1e-6
+
+
 def test_momentum_rises_along_a_cosine() -> None:
     """BYOL's τ: 1 − (1 − τ)(cos(πk/K) + 1)/2."""
     assert momentum(0.9, 0.0) == pytest.approx(0.9)
@@ -212,7 +272,7 @@ def test_a_queue_keeps_the_last() -> None:
 def test_gradients_reach_what_is_trained_and_no_teacher(name: str) -> None:
     """After a step's backward pass every trained weight has a gradient and no weight of a teacher has."""
     method = made(name)
-    method.loss(pair(64), torch.arange(64)).backward()
+    method.loss(method.draw(pair(64)[0], Run(seed=0)), torch.arange(64)).backward()
     idle = [weight.shape for module in method._trained for weight in module.parameters() if weight.grad is None]
     assert idle == []
     if name in TEACHERS:
