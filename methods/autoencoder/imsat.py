@@ -34,9 +34,13 @@ class IMSAT(Method):
         arxiv="1702.08720",
         told={"k"},
         tuned_on={"mnist"},
-        tuning="none: the settings are those of the authors' code; 1 run on mnist-test and 1 on digits for the cost",
+        tuning="none: the settings are those of the authors' code; 1 shorter run on mnist-test and 1 on digits for the cost",
         schedule="50 epochs, batch 250",
-        deviations=["the marginal entropy's weight μ is 4 throughout, as in the authors' code; the paper raises it step by step"],
+        deviations=[
+            "the marginal entropy's weight μ is 4 throughout, as in the authors' code; the paper raises it step by step",
+            "50 epochs of 10,000 images are a seventh of the paper's steps; on mnist-test 4, 7 and 9 share three clusters in two "
+            "of three seeds while the other digits are found at 95 to 99%, and ACC has stood still since epoch 35",
+        ],
         settings={
             "smoke": {"epochs": 2, "width": 64},
             "quick": {"epochs": 15},

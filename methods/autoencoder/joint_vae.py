@@ -43,7 +43,7 @@ class JointVAE(Method):
             "information; the paper's divergence alone is met by one category for all rows, where all our short runs ended",
             "γ is 10: at 30 the categorical code stayed empty (470 steps on mnist-test)",
             "vectors go through fully connected layers; the paper has images only",
-            "capacities grow over all steps, of which there are fewer",
+            "capacities grow over all steps, of which there are a fiftieth; ACC on mnist-test has stood still for the last third",
         ],
         settings={
             "smoke": {"steps": 8, "batch_size": 32},

@@ -48,6 +48,7 @@ class VaDE(Method):
             "a quarter of the learning rate: at 0.002 the first epoch undoes part of the pretraining (mnist-test, seed 0, "
             "ACC 0.743, reconstruction 104 nats; at 0.0005 0.778 and 82)",
             "the first mixture is fitted with full covariances, of which the diagonals are taken (ACC 0.743 against 0.666)",
+            "12 epochs; the start decides: over five seeds ACC moves by less than 0.02 after the first of them",
             "weights and variances of the mixture are trained by their logarithms, which keeps them positive",
         ],
         settings={
