@@ -20,20 +20,9 @@ from datasets.base import Inputs
 from methods.base import Card, Method
 from methods.parts.batches import autocast, batches, flat, through
 from methods.parts.encoders import projector
+from methods.parts.redundancy import barlow, correlation
 from methods.parts.schedules import warm_cosine
 from methods.run import Run
-
-
-def correlation(z1: Tensor, z2: Tensor) -> Tensor:
-    """C_ij, the correlation of dimension i of one view with j of the other over the batch: [p, p] of z1, z2 [b, p]."""
-    first, second = (F.batch_norm(z, None, None, training=True) for z in (z1.float(), z2.float()))
-    return first.T @ second / len(z1)
-
-
-def barlow(c: Tensor, redundancy: float) -> Tensor:
-    """Σ_i (1 − C_ii)² + λ Σ_i Σ_{j≠i} C_ij², a scalar (Barlow Twins eq. 1; TLDR eq. 1). c: [p, p]."""
-    diagonal = c.diagonal()
-    return (1 - diagonal).square().sum() + redundancy * (c.square().sum() - diagonal.square().sum())
 
 
 @dataclass

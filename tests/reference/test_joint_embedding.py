@@ -77,16 +77,13 @@ def test_simsiam_is_equation_4() -> None:
     assert close(made("simsiam").loss(views, torch.arange(32)), sum(ways) / 32)
 
 
-def test_barlow_twins_is_equation_1() -> None:
-    """Squared distances of the cross-correlation from the identity, off the diagonal times λ."""
-    a, b = rows(16, 5), rows(16, 5, 1)
-    a0, b0 = ((z - z.mean(0)) / (z.var(0, correction=0) + 1e-5).sqrt() for z in (a, b))
-    wanted = 0.0
-    for i in range(5):
-        for j in range(5):
-            c = sum(float(a0[n, i] * b0[n, j]) for n in range(16)) / 16
-            wanted += (1 - c) ** 2 if i == j else 0.005 * c**2
-    assert abs(float(barlow(correlation(a, b), 0.005)) - wanted) < 1e-5
+def test_barlow_twins_is_the_loss_of_its_projections() -> None:
+    """The loss of methods/parts/redundancy.py, on the two views' projections, over the number of features."""
+    views = pair()
+    method = made("barlow_twins")
+    z1, z2 = (method.projector(method.network(view)) for view in views)
+    wanted = barlow(correlation(z1, z2), 5e-3).detach() / 512
+    assert close(made("barlow_twins").loss(views, torch.arange(32)), float(wanted))
 
 
 def test_vicreg_is_equations_1_and_4() -> None:

@@ -10,7 +10,8 @@ import torch
 from datasets.base import Inputs
 from methods.autoencoder.ae_kmeans import AeKmeans
 from methods.autoencoder.tell import TELL, ClusterLayer
-from methods.classical.tldr import TLDR, barlow, correlation
+from methods.classical.tldr import TLDR
+from methods.parts.redundancy import barlow, correlation
 from methods.run import Run
 
 SMALL = {"widths": (16, 24), "code": 3, "epochs": 10, "least_steps": 60, "batch_size": 32}
