@@ -85,7 +85,8 @@ class JULE(Method):
         )
         start = F.normalize(flat(inputs.train)).numpy()
         self.labels = torch.from_numpy(self._to_at_least(k, start))
-        for _ in run.epochs(1 + rounds(int(self.labels.max()) + 1, k, self.unroll)):
+        # no snapshots: in between there are more clusters than k
+        for _ in run.epochs(1 + rounds(int(self.labels.max()) + 1, k, self.unroll), snapshots=False):
             self._backward(x, run)
             left = int(self.labels.max()) + 1
             self._forward(self.embed(inputs.train).numpy(), max(k, left - math.ceil(self.unroll * left)))

@@ -146,7 +146,9 @@ def tightness(epochs: int) -> tuple[float, torch.Tensor]:
     inputs, _ = bars()
     method = jule.JULE(epochs=epochs, width=8, features=16, batch_size=40, neighbours=8, lr=0.05)
     torch.manual_seed(0)
-    method.fit(inputs, 4, Run(seed=0))
+    shown: list[int] = []
+    method.fit(inputs, 4, Run(seed=0, on_snapshot=lambda: shown.append(int(method.labels.max()))))
+    assert not [most for most in shown if most >= 4]  # the harness refuses more clusters than were told
     z, labels = method.embed(inputs.train), method.labels
     assert labels is not None
     square, same = torch.cdist(z, z).square(), labels[:, None] == labels
