@@ -115,7 +115,8 @@ class Cell:
     def told(self) -> set[str]:
         """What the method, or a part it stands on, is told beyond inputs; `pretrained` where inputs are a model's features."""
         data = {"pretrained"} if datasets.card(self.dataset).pretrained else set()
-        return data.union(self.card.told, *(part.told for part in self.parts.values()))
+        from_parts = (part.told if part.card.own_clusters else part.told - {"k"} for part in self.parts.values())
+        return data.union(self.card.told, *from_parts)
 
     @cached_property
     def not_applicable(self) -> str | None:

@@ -19,6 +19,8 @@ class Card:
     title, authors, year, arxiv or url: the source. told: what supervision it gets (TOLD).
     tuned_on: datasets on which its settings were chosen, by its authors or by us; tuning: what we tried, counted.
     modalities, tracks, max_n: where it applies. bound: it frames the board and is not ranked.
+    own_clusters: False where the fit has no use for k, which only the harness clusters the embedding with; a method that
+    starts from such a part isn't told k by it.
     requires: optional packages. parts: role -> the method whose cell of the same dataset and seed it starts from.
     settings: changes to the fields' defaults (which are budget `full`), keyed by `budget`, `class` or `budget:class`,
     where class is grey, colour or vector; applied class first, then budget, then both.
@@ -37,6 +39,7 @@ class Card:
     tracks: Set[str] = field(default_factory=lambda: {"transductive", "inductive"})
     max_n: int | None = None
     bound: bool = False
+    own_clusters: bool = True
     requires: Sequence[str] = ()
     parts: Mapping[str, str] = field(default_factory=dict)
     settings: Mapping[str, Mapping[str, object]] = field(default_factory=dict)

@@ -166,3 +166,11 @@ def test_a_record_finds_its_cell_again() -> None:
     again = from_record({**record, "changes": {"batch_size": 32}, "environment": {"device": "cpu"}})
     assert again.key == cell.key
     assert again.fit_fingerprint == cell.fit_fingerprint
+
+
+def test_k_comes_from_parts_that_use_it() -> None:
+    """A method that finds k isn't told it by an autoencoder, but is by a part that clusters."""
+    found = Cell("clusterfug", "blobs", "transductive", "smoke", 0)
+    assert "k" not in found.told
+    assert "k" in Cell("clusterfug", "blobs", "transductive", "smoke", 0, variant="on-dec").told
+    assert "k" in Cell("dec", "blobs", "transductive", "smoke", 0).told

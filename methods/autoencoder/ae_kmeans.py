@@ -30,6 +30,7 @@ class AeKmeans(Method):
         year=2016,
         arxiv="1511.06335",
         told={"k"},
+        own_clusters=False,
         tuned_on={"mnist", "mnist-test", "usps", "shapes", "digits"},
         tuning="4 trials on mnist-test: input dropout 0 and 0.2 for 100 epochs, 0.2 for 60, 0 for 50 (1 seed each); 3 on usps: "
         "0.2 for 100 epochs (4 seeds), 0 for 50 (2 seeds) and 100 (1 seed); chosen by the ACC of DEC on them",

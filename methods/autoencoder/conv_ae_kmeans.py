@@ -34,6 +34,7 @@ class ConvAeKmeans(Method):
         year=2017,
         url="https://doi.org/10.1007/978-3-319-70096-0_39",
         told={"k"},
+        own_clusters=False,
         tuned_on={"mnist", "mnist-test", "usps"},
         tuning="ours: 2 trials (1 seed): 30 epochs on mnist-test, before the larger start of the weights, ACC 0.514; 15 on usps, "
         "0.597",

@@ -32,6 +32,7 @@ class VaeKmeans(Method):
         year=2014,
         arxiv="1312.6114",
         told={"k"},
+        own_clusters=False,
         tuned_on=set(),
         tuning="none",
         schedule="until the bound settles",
