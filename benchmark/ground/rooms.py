@@ -36,7 +36,9 @@ class Entry:
     def unavailable(self) -> str | None:
         """Why this entry cannot run here, or None where it can."""
         missing = [package for package in self.card.requires if importlib.util.find_spec(package) is None]
-        return f"needs the package{'s' * (len(missing) > 1)} {', '.join(missing)}" if missing else None
+        if not missing:
+            return None
+        return f"needs the package{'s' * (len(missing) > 1)} {', '.join(missing)}; install: uv pip install {' '.join(missing)}"
 
 
 class Room:
