@@ -63,7 +63,8 @@ def test_a_missing_package_makes_a_method_unavailable(tmp_path: Path) -> None:
     path = tmp_path / "needs.py"
     path.write_text('card = Card(title="T", authors="A", year=2020, requires=["no_such_package_here"])')
     mine = room(tmp_path)
-    assert (
+    wanted = "needs the package no_such_package_here; install: uv pip install no_such_package_here"
+    assert mine.entry("needs").unavailable == wanted
         mine.entry("needs").unavailable == "needs the package no_such_package_here; install: uv pip install no_such_package_here"
     )
     with pytest.raises(Unavailable, match="because it needs the package"):
