@@ -46,7 +46,7 @@ class DECDA(SelfTrained):
             "centres start from a Gaussian mixture (the likeliest of 20), not k-means, and the code's basis is changed so that "
             "its clusters are round: after 100 epochs of pretraining, not 500, k-means splits digits by slant, and in a trial on "
             "mnist-test its ACC was 0.77 and 0.86 at the end, that of the mixture 0.93 and 0.96",
-            "the fully connected variant is trained by the optimiser of the convolutional one, 600 steps at most",
+            "600 steps of clustering at most, not 20,000",
             "codes are scaled after pretraining",
             "on colour images the learning rate is that of IDEC, 0.0001; not tried",
         ],
@@ -66,7 +66,7 @@ class DECDA(SelfTrained):
     batch_size: int = 256  # the authors' code
     pretraining_lr: float = 0.001  # Adam's default, as the authors'
     spread: float = 2.0  # ours: the codes' standard deviation, as in ae_kmeans
-    lr: float = 0.001  # the authors' code, for the convolutional variant: Adam
+    lr: float = 0.001  # Adam's default, as the paper's; the authors' code has SGD for this variant
     interval: int = 30  # steps between targets; the authors' code, for USPS and MNIST-test
     steps: int = 600  # ours, at most
     tolerance: float = 0.001  # the authors' code: stop when fewer rows change
