@@ -38,7 +38,8 @@ class ClusterFuG(Method):
         tuning="the autoencoder's trials; then biases 0.3, 0.4, 0.5 and 0.6 on usps and 0.4 on mnist-test, and 0.3 and 0.5 on 50 "
         "principal components of usps (1 seed each); chosen by AMI",
         deviations=[
-            "features are an autoencoder's codes, centred and brought to length 1; the paper's are those of large networks"
+            "features are an autoencoder's codes, centred and brought to length 1; the paper's are those of large networks",
+            "of the 85 to 104 clusters found on usps and mnist-test the ten largest hold 67% to 80% of rows",
         ],
         schedule="until no edge is attractive",
     )

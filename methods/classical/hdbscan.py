@@ -36,7 +36,10 @@ class Hdbscan(Method):
         tracks={"transductive"},
         max_n=100000,
         schedule="closed form, after 500 epochs of UMAP up to 10,000 rows, 200 beyond",
-        deviations=["run on the UMAP layout of the inputs, as its practice is; among raw pixels nearly every row is noise"],
+        deviations=[
+            "run on the UMAP layout of the inputs, as its practice is; on 50 principal components of usps 72% of rows are noise",
+            "where classes touch in the layout they stay one cluster: 8 are found on usps, 6 or 7 on mnist-test",
+        ],
         settings={"smoke": {"epochs": 20}, "quick": {"epochs": 200}},
     )
 
