@@ -65,8 +65,6 @@ def test_a_missing_package_makes_a_method_unavailable(tmp_path: Path) -> None:
     mine = room(tmp_path)
     wanted = "needs the package no_such_package_here; install: uv pip install no_such_package_here"
     assert mine.entry("needs").unavailable == wanted
-        mine.entry("needs").unavailable == "needs the package no_such_package_here; install: uv pip install no_such_package_here"
-    )
     with pytest.raises(Unavailable, match="because it needs the package"):
         mine.module("needs")
 
