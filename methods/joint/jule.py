@@ -36,7 +36,7 @@ class JULE(Method):
         arxiv="1604.03628",
         told={"k"},
         tuned_on={"usps", "mnist-test", "coil20", "coil100"},
-        tuning="2 trials on mnist-test (8 epochs a round in batches of 200, 5 in batches of 100; 1 seed) and 11 on 2,000 of "
+        tuning="2 trials on mnist-test (8 epochs a round in batches of 200, 5 in batches of 100; 1 seed) and 9 on 2,000 of "
         "its rows (lengths, rates, batches, γ, rules for crumbs)",
         modalities={"image"},
         tracks={"transductive"},
@@ -48,7 +48,7 @@ class JULE(Method):
             "batches hold groups of five rows of one cluster; plain ones hardly hold a pair of a cluster of four",
             "5 epochs a round, bf16 in the network; the loss is the authors' solver's: distances, margin, random negatives",
             "a cluster under a twentieth of the average size, or a small one tied to none, is first merged, with the nearest; "
-            "without that, mnist-test ended with crumbs and one cluster of most rows (ACC 0.22)",
+            "on the same features of mnist-test (1 seed) ACC is 0.967 so and 0.697 without, with three clusters of 2 or 3 rows",
         ],
         settings={
             "smoke": {"epochs": 1, "width": 8, "features": 16, "batch_size": 40},
