@@ -42,7 +42,7 @@ class DCN(Method):
             "Adam in place of plain gradient descent; 15 epochs, since ACC stands still after 10",
             "no k-means over all rows every ten epochs, which the authors' code has and the paper has not",
             "it tightens the clusters that it starts from and repairs none: on usps ACC rose by 0.01 in the trials, where DEC's "
-            "self-training adds 0.07; the variant from-linkage shows what another start gives",
+            "self-training adds 0.07; the variant from-linkage, over five seeds, is 0.06 above on usps and 0.04 on mnist-test",
         ],
         settings={
             "smoke": {"epochs": 2},

@@ -47,7 +47,8 @@ class DEPICT(Method):
             "agglomeration by graph degree linkage in place of path integrals, by the same authors on the same graph, and a head "
             "that is computed from its clusters in place of one trained on them",
             "the autoencoder is trained without noise, 256 images a batch, and its code has no tanh",
-            "12 epochs take the place of thousands",
+            "12 epochs take the place of thousands; they repair no start: on mnist-test ACC was 0.82, 0.82, 0.94, 0.82 and 0.94 "
+            "after agglomeration and is 0.78, 0.78, 0.90, 0.78 and 0.90 in the end",
         ],
         settings={
             "smoke": {"epochs": 2},
