@@ -6,34 +6,13 @@ import copy
 
 import pytest
 import torch
+from drawn import K, strokes, train
 
-from datasets.base import Inputs
 from methods.autoencoder.ae_kmeans import AeKmeans
 from methods.autoencoder.dcn import DCN, follow, nearest
 from methods.parts.batches import flat
-from methods.run import Run
 
-K = 3
 SMALL = {"widths": (16, 24), "code": 3, "batch_size": 32}
-
-
-def strokes(n: int = 90) -> torch.Tensor:
-    """Three kinds of strokes at random places: [n, 1, 12, 12] uint8."""
-    drawn = torch.Generator().manual_seed(1)
-    x = torch.zeros(n, 1, 12, 12, dtype=torch.uint8)
-    for row, (top, left) in enumerate(torch.randint(1, 5, (n, 2), generator=drawn).tolist()):
-        for step in range(7):
-            across, down = ((step, 3), (3, step), (step, step))[row % K]
-            x[row, 0, top + down, left + across] = 200
-    return x
-
-
-def train(method, parts=None, x: torch.Tensor | None = None) -> tuple:
-    """The method after its fit, and its run."""
-    run = Run(seed=0, parts=parts or {})
-    torch.manual_seed(0)
-    method.fit(Inputs("image", strokes() if x is None else x), K, run)
-    return method, run
 
 
 @pytest.fixture(scope="module")

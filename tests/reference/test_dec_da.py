@@ -6,27 +6,14 @@ import copy
 
 import pytest
 import torch
+from drawn import K, strokes, train
 
-from datasets.base import Inputs
 from methods.autoencoder.dec_da import DECDA
 from methods.parts.batches import flat
 from methods.parts.targets import sharpened, student_t
-from methods.run import Run
 
-K = 3
 SMALL = {"widths": (16, 24), "code": 3, "batch_size": 32}
 QUICK = {"steps": 12, "interval": 4, "batch_size": 32, "tolerance": 0.0, "starts": 1}
-
-
-def strokes(n: int = 90) -> torch.Tensor:
-    """Three kinds of strokes at random places: [n, 1, 12, 12] uint8."""
-    drawn = torch.Generator().manual_seed(1)
-    x = torch.zeros(n, 1, 12, 12, dtype=torch.uint8)
-    for row, (top, left) in enumerate(torch.randint(1, 5, (n, 2), generator=drawn).tolist()):
-        for step in range(7):
-            across, down = ((step, 3), (3, step), (step, step))[row % K]
-            x[row, 0, top + down, left + across] = 200
-    return x
 
 
 def written(z: torch.Tensor, mu: torch.Tensor) -> torch.Tensor:
@@ -36,14 +23,6 @@ def written(z: torch.Tensor, mu: torch.Tensor) -> torch.Tensor:
     sizes = [sum(row[j] for row in q) for j in range(len(mu))]
     p = [[value**2 / sizes[j] for j, value in enumerate(row)] for row in q]
     return torch.tensor([[value / sum(row) for value in row] for row in p])
-
-
-def train(method, parts=None, x: torch.Tensor | None = None) -> tuple:
-    """The method after its fit, and its run."""
-    run = Run(seed=0, parts=parts or {})
-    torch.manual_seed(0)
-    method.fit(Inputs("image", strokes() if x is None else x), K, run)
-    return method, run
 
 
 def test_targets_come_from_clean_images(monkeypatch: pytest.MonkeyPatch) -> None:
