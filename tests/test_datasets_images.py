@@ -459,7 +459,7 @@ class TestCoil:
         with pytest.raises(MissingData, match=f"it has no member {last}, and lacks 1 of {card.n}"):
             module.load(Source(tmp_path, tmp_path / "cache", name="coil"))
 
-    @pytest.mark.parametrize("body", [b"", b"no zip", zipped({"obj1__0.png": b""})[:-10]])
+    @pytest.mark.parametrize("body", [b"", b"no zip", zipped({"obj1__0.png": b""})[:-10]], ids=["empty", "text", "cut off"])
     def test_no_zip(self, tmp_path: Path, body: bytes) -> None:
         """What is no zip archive, or half of one, is damaged."""
         with pytest.raises(MissingData, match="is damaged: File is not a zip file"):
