@@ -32,6 +32,11 @@ settings.register_profile("fuzz", max_examples=10_000, print_blob=True, **_QUIET
 settings.load_profile("tests")
 
 
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """Raw bytes don't name a test: those of an archive hold the time of day, and every process must find the same tests."""
+    return f"{len(val)} bytes" if isinstance(val, bytes) else None
+
+
 @pytest.fixture(scope="session", autouse=True)
 def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """No test reads or writes the user's cache or data."""
