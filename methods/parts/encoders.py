@@ -52,21 +52,28 @@ class SmallConvNet(nn.Sequential):
 
     def __init__(self, channels: int) -> None:
         super().__init__(
-            *_conv_relu(channels, 16),
-            nn.MaxPool2d(2),
-            *_conv_relu(16, 32),
-            nn.MaxPool2d(2),
+            *_conv_relu(channels, 16, pool=True),
+            *_conv_relu(16, 32, pool=True),
             *_conv_relu(32, 64),
-            *_conv_relu(64, 128),
             # Grey images are 7×7 by now, colour ones 8×8 and in want of a wider field.
-            *([nn.MaxPool2d(2), *_conv_relu(128, 128)] if channels > 1 else []),
-            nn.AdaptiveAvgPool2d(1),
-            nn.Flatten(),
+            *([*_conv_relu(64, 128, pool=True), *_conv_relu(128, 128)] if channels > 1 else _conv_relu(64, 128)),
+            PlaneMean(),
         )
 
     def forward(self, x: Tensor) -> Tensor:
         """Embeddings of images x in 0..1."""
         return super().forward(_centred(x))
+
+
+class PlaneMean(nn.Module):
+    """The mean over the plane: [b, c, h, w] to [b, c]."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x.mean(dim=(2, 3))."""
+        if x.requires_grad:
+            # A mean's gradient comes in another memory order than x, which slows all layers below it.
+            x.register_hook(lambda gradient: gradient.contiguous(memory_format=torch.channels_last))
+        return x.mean(dim=(2, 3))
 
 
 class ResNet18(nn.Module):
@@ -79,10 +86,11 @@ class ResNet18(nn.Module):
         self.stem = nn.Sequential(*_conv(channels, 64), nn.ReLU(inplace=True))
         plan = [(64, 64, 1), (64, 64, 1), (64, 128, 2), (128, 128, 1), (128, 256, 2), (256, 256, 1), (256, 512, 2), (512, 512, 1)]
         self.blocks = nn.Sequential(*(BasicBlock(*step) for step in plan))
+        self.mean = PlaneMean()
 
     def forward(self, x: Tensor) -> Tensor:
         """Embeddings of images x in 0..1."""
-        return self.blocks(self.stem(_centred(x))).mean(dim=(2, 3))
+        return self.mean(self.blocks(self.stem(_centred(x))))
 
 
 class BasicBlock(nn.Module):
@@ -120,8 +128,9 @@ def _conv(channels: int, out: int, *, stride: int = 1, side: int = 3) -> tuple[n
     return nn.Conv2d(channels, out, side, stride, side // 2, bias=False), nn.BatchNorm2d(out)
 
 
-def _conv_relu(channels: int, out: int) -> tuple[nn.Module, ...]:
-    return *_conv(channels, out), nn.ReLU(inplace=True)
+def _conv_relu(channels: int, out: int, *, pool: bool = False) -> tuple[nn.Module, ...]:
+    """Convolution and ReLU, max-pooled: pooling first gives the same from a quarter of the work."""
+    return *_conv(channels, out), *([nn.MaxPool2d(2)] if pool else []), nn.ReLU(inplace=True)
 
 
 def _centred(x: Tensor) -> Tensor:
