@@ -19,9 +19,9 @@ from torch.nn import functional as F
 
 from datasets.base import Inputs
 from methods.base import Card, Method
-from methods.parts.agglomeration import Agglomeration, affinities, first_clusters, neighbours
 from methods.parts.batches import autocast, flat, pixels, through
 from methods.parts.encoders import image_shape
+from methods.parts.linkage import chained, merged
 from methods.run import Run
 
 
@@ -84,7 +84,7 @@ class JULE(Method):
             self.network.parameters(), lr=self.lr, momentum=self.momentum, weight_decay=self.weight_decay
         )
         start = F.normalize(flat(inputs.train)).numpy()
-        self.labels = torch.from_numpy(self._to_at_least(k, start))
+        self.labels = torch.from_numpy(chained(start, k))
         # no snapshots: in between there are more clusters than k
         for _ in run.epochs(1 + rounds(int(self.labels.max()) + 1, k, self.unroll), snapshots=False):
             self._backward(x, run)
@@ -93,24 +93,13 @@ class JULE(Method):
         self._backward(x, run)
         if self.rerun:
             z = self.embed(inputs.train).numpy()
-            self.labels = torch.from_numpy(self._to_at_least(k, z))
+            self.labels = torch.from_numpy(chained(z, k))
             self._forward(z, k)
-
-    def _to_at_least(self, k: int, z: np.ndarray) -> np.ndarray:
-        """The first clusters of rows z [n, d], or rows by themselves if chains of neighbours are fewer than k."""
-        labels = first_clusters(neighbours(z, 1)[1])
-        return labels if labels.max() + 1 >= k else np.arange(len(z))
 
     def _forward(self, z: np.ndarray, k: int) -> None:
         """Merges on the affinities of features z [n, d] until k clusters are left."""
-        labels = self.labels.numpy()
-        weights = affinities(*neighbours(z, self.neighbours), self.a)
-        sums = np.zeros((labels.max() + 1, z.shape[1]))
-        np.add.at(sums, labels, z)
-        centres = sums / np.bincount(labels)[:, None]
-        merging = Agglomeration(weights, labels, centres, local=self.local, trade=self.trade, least=len(z) / (20 * self.k))
-        merging.merge_to(k)
-        self.labels = torch.from_numpy(merging.compact())
+        given = {"count": self.neighbours, "a": self.a, "local": self.local, "trade": self.trade}
+        self.labels = torch.from_numpy(merged(z, self.labels.numpy(), k, least=len(z) / (20 * self.k), **given))
 
     def _backward(self, x: Tensor, run: Run) -> None:
         """Trains the network on triplets of the present clusters."""

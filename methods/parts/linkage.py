@@ -1,4 +1,4 @@
-"""Clusters by agglomeration on a neighbour graph, as a start of methods that begin with clusters.
+"""Clusters by agglomeration on a neighbour graph: from rows to k clusters, and from given clusters to fewer.
 
 Zhang, Wang, Zhao, Tang, "Graph Degree Linkage: Agglomerative Clustering on a Directed Graph", ECCV 2012. arXiv:1208.5092.
 """
@@ -13,21 +13,43 @@ from methods.parts.agglomeration import Agglomeration, affinities, first_cluster
 
 NEIGHBOURS = 20  # of a row, in the graph
 LOCAL = 5  # clusters near the merging pair that it is set off against
-SMALL = 20  # a cluster smaller than this part of n/k merges first
 
 
 def linked(z: Tensor, k: int) -> Tensor:
     """Labels [n] int64 of k clusters of rows z [n, d]."""
     rows = z.cpu().double().numpy()
-    labels = first_clusters(neighbours(rows, 1)[1])
-    labels = labels if labels.max() + 1 >= k else np.arange(len(rows))
-    sums = np.zeros((labels.max() + 1, rows.shape[1]))
-    np.add.at(sums, labels, rows)
+    labels = merged(rows, chained(rows, k), k, least=len(rows) / (20 * k))
+    return torch.from_numpy(labels).to(z.device)
+
+
+def chained(z: np.ndarray, k: int) -> np.ndarray:
+    """Labels [n] of the first clusters of rows z [n, d], or of rows by themselves where chains of neighbours are fewer than k."""
+    labels = first_clusters(neighbours(z, 1)[1])
+    return labels if labels.max() + 1 >= k else np.arange(len(z))
+
+
+def merged(
+    z: np.ndarray,
+    labels: np.ndarray,
+    k: int,
+    *,
+    least: float,
+    count: int = NEIGHBOURS,
+    a: float = 1.0,
+    local: int = LOCAL,
+    trade: float = 1.0,
+) -> np.ndarray:
+    """Labels [n] int64 once clusters of rows z [n, d], labels [n] of 0..c−1, have merged to k.
+
+    count, a: neighbours of a row and scale of the affinity. local, trade, least: as `Agglomeration` takes them.
+    """
+    weights = affinities(*neighbours(z, count), a)
+    sums = np.zeros((labels.max() + 1, z.shape[1]))
+    np.add.at(sums, labels, z)
     centres = sums / np.bincount(labels)[:, None]
-    weights = affinities(*neighbours(rows, min(NEIGHBOURS, len(rows) - 1)), 1.0)
-    merging = Agglomeration(weights, labels, centres, local=LOCAL, trade=1.0, least=len(rows) / (SMALL * k))
+    merging = Agglomeration(weights, labels, centres, local=local, trade=trade, least=least)
     merging.merge_to(k)
-    return torch.from_numpy(merging.compact()).to(z.device)
+    return merging.compact()
 
 
 def gaussians_of(z: Tensor, labels: Tensor, ridge: float = 1e-3) -> tuple[Tensor, Tensor]:
