@@ -456,6 +456,7 @@ class Clerk:
         if exit_ is not None and "wall_seconds" not in cost:
             cost = {"wall_seconds": exit_.wall_seconds, "cpu_seconds": exit_.cpu_seconds, "peak_mib": exit_.peak_mib}
         told = cell.told | ({"k"} if fit.get("clusters_by") == "kmeans" else set())
+        few = state == "ok" and fit["k_used"] < cell.clusters and "k" in told
         fresh = cell.fit_fingerprint if cell.not_applicable is None else ""
         return {
             "schema": SCHEMA,
@@ -463,7 +464,7 @@ class Clerk:
             **{name: getattr(cell, name) for name in ("method", "variant", "dataset", "track", "budget", "seed")},
             "state": state,
             "reason": self._without_paths(reason),
-            "flags": ["collapsed"] if state == "ok" and fit["k_used"] < cell.clusters and "k" in told else [*flags],
+            "flags": [*["collapsed"] * few, *fit.get("flags", []), *flags],
             "told": sorted(told),
             "attempts": fit.get("attempts", []),
             "k": cell.k,

@@ -16,6 +16,7 @@ from methods.base import Method
 from methods.checkpoint import Checkpoint, draw_on, draws, put_back, states
 
 SNAPSHOTS = 10
+FLAGS = ("collapsed_features",)  # what a method may say of its fit; the record has it
 
 
 class Diverged(Exception):
@@ -55,6 +56,7 @@ class Run:
         self.parts = dict(parts or {})
         self.supervision = supervision
         self.curve: dict[str, list[float]] = {}
+        self.flags: list[str] = []
         self.snapshots: list[Any] = []
         self._sums: dict[str, Tensor | float] = {}
         self._counts: dict[str, int] = {}
@@ -155,6 +157,12 @@ class Run:
             self._last_progress = now
             self._on_progress(done, total)
 
+    def flag(self, word: str) -> None:
+        """Has the record say something of this fit; word: one of FLAGS."""
+        if word not in FLAGS:
+            raise ValueError(f"no flag {word!r}; allowed: {', '.join(FLAGS)}")
+        self.flags.append(word)
+
     def describe(self) -> dict[str, Any]:
-        """What the outputs keep of this run: the curves."""
-        return {"curve": self.curve}
+        """What the outputs keep of this run: curves and flags."""
+        return {"curve": self.curve, "flags": [flag for flag in FLAGS if flag in self.flags]}

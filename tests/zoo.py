@@ -58,6 +58,7 @@ ZOO = [
     Animal("returns probabilities above 1", "gives_wrong_shapes", {"offence": "sums"}, "failed", "sum to 12..12; allowed: 1"),
     Animal("returns another embedding", "gives_wrong_shapes", {"offence": "rows"}, "failed", "embeddings have shape [3, 2]"),
     Animal("uses fewer clusters than k", "uses_few_clusters", flags=("collapsed",)),
+    Animal("says that its features fell together", "features_fall_together", flags=("collapsed_features",)),
     Animal("uses more clusters than k", "beyond_k", {}, "failed", "the method was told k = "),
     Animal("raises at import", "fails_at_import", {}, "failed", "RuntimeError: not today"),
     Animal("calls `sys.exit(0)`", *way("exits"), "failed", "SystemExit: 0"),

@@ -145,7 +145,7 @@ A dataset is *untouched* where no method's card names it, or the set it is drawn
 chosen on. Ranks and rank tests are taken on untouched datasets alone.
 
 Marks: `4/5` four of five seeds ended ok, the mean is incomplete · `n=1` one seed, no spread · `†` stale: code, settings
-or this metric have changed since · `○` fewer than k clusters used in a seed · `–` not applicable · `◆` no other row
+or this metric have changed since · `○` collapsed in a seed (docs/protocol.md) · `–` not applicable · `◆` no other row
 costs less and scores higher · ⌂ the method's file. *Core-seconds*: processor time a cell, the parts it stands on
 included. *Oracle gap*: what choosing the best of ten snapshots by label would have added to ACC. *Seeds agree*: mean ARI
 between the assignments of two seeds, no labels involved. *Told*: what the method or its clustering was given.

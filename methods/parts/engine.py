@@ -1,7 +1,8 @@
 """What all methods on random views share: batches and views, one step after another, the schedule, checkpoints.
 
 A method's file says what its paper adds: modules beside the backbone (`heads`), the loss of a batch (`loss`) and, where it
-needs them, what happens before an epoch (`before_epoch`) and after a step (`stepped`).
+needs them, what happens before an epoch (`before_epoch`) and after a batch (`stepped`). Each epoch's curve has the loss and the
+diagnostics of `parts/diagnostics.py`, which need no labels.
 """
 
 from __future__ import annotations
@@ -16,10 +17,14 @@ from torch.nn import functional as F
 from datasets.base import Inputs
 from methods.base import Method
 from methods.parts.batches import autocast, batches, pixels, through
+from methods.parts.diagnostics import health
 from methods.parts.encoders import encoder, image_shape
+from methods.parts.optimizers import optimizer
 from methods.parts.schedules import warm_cosine
 from methods.parts.views import views
 from methods.run import Run
+
+COLLAPSED = {"feature_std": 0.02, "projected_std": 0.2}  # below these; random weights give 0.16, trained ones 0.4 and more
 
 
 @dataclass
@@ -31,9 +36,11 @@ class FromViews(Method):
 
     epochs: int = 50
     batch: int = 256
-    lr: float = 2e-3  # of AdamW
-    weight_decay: float = 1e-4  # of AdamW
+    optimizer: str = "adamw"  # adamw, sgd or lars
+    lr: float = 2e-3
+    weight_decay: float = 1e-4
     warm_up: int = 3  # epochs
+    accumulate: int = 1  # batches whose gradients one step of the optimiser takes together
     backbone: str = "small"  # small or resnet18
     precision: str = "bf16"  # bf16 or fp32, in the networks' training passes; losses are float32
 
@@ -55,7 +62,7 @@ class FromViews(Method):
         """What a method does before an epoch; x: all images as `pixels` gives them, [n, c, h, w]."""
 
     def stepped(self, done: float) -> None:
-        """What a method does after a step of the optimiser; done: the part of all steps that is behind it, in 0..1."""
+        """What a method does after a batch has moved the networks; done: the part of training that is behind it, in 0..1."""
 
     def order(self, n: int, run: Run) -> Iterator[Tensor]:
         """The batches of rows [b] of one epoch: by default all n rows once, shuffled, a smaller last batch left out."""
@@ -79,22 +86,38 @@ class FromViews(Method):
         self.begin(x, run)
         modules = {name: value.to(run.device) for name, value in vars(self).items() if isinstance(value, nn.Module)}
         weights = [weight for module in self._trained for weight in module.parameters()]
-        optimizer = torch.optim.AdamW(weights, lr=self.lr, weight_decay=self.weight_decay, fused=True)
+        stepper = optimizer(self.optimizer, weights, self.lr, self.weight_decay)
         per_epoch = max(1, len(x) // self.batch)
         steps = self.epochs * per_epoch
-        schedule = warm_cosine(optimizer, steps, self.warm_up * per_epoch)
-        for epoch in run.epochs(self.epochs, keep={**modules, "optimizer": optimizer, "schedule": schedule}):
+        together = min(self.accumulate, per_epoch)
+        schedule = warm_cosine(stepper, self.epochs * (per_epoch // together), self.warm_up * (per_epoch // together))
+        for epoch in run.epochs(self.epochs, keep={**modules, "optimizer": stepper, "schedule": schedule}):
             self.before_epoch(epoch, x, run)
             for module in modules.values():
                 module.train()
-            for step, rows in enumerate(self.order(len(x), run), 1):
-                loss = self.loss(self.draw(x[rows], run), rows)
-                optimizer.zero_grad(set_to_none=True)
-                loss.backward()
-                optimizer.step()
-                schedule.step()
-                self.stepped((epoch * per_epoch + step) / steps)
+            stepper.zero_grad(set_to_none=True)
+            for batch, rows in enumerate(self.order(len(x), run), 1):
+                drawn = self.draw(x[rows], run)
+                loss = self.loss(drawn, rows)
+                (loss / together).backward()
+                if batch % together == 0:
+                    stepper.step()
+                    schedule.step()
+                    stepper.zero_grad(set_to_none=True)
+                self.stepped((epoch * per_epoch + batch) / steps)
                 run.log(loss=loss)
+            run.log(**self.diagnosed(drawn))
+        if any(run.curve.get(name, [1.0])[-1] < least for name, least in COLLAPSED.items()):
+            run.flag("collapsed_features")
+
+    def diagnosed(self, views: list[Tensor]) -> dict[str, float]:
+        """Diagnostics of the last batch's first two views, [b, c, h, w] each, and of how far a projector's output spreads."""
+        features = [through(self.network, view, torch.clone) for view in views[:2]]
+        watched = getattr(self, "projector", None)
+        projected = (
+            {} if watched is None else {"projected_std": health(through(watched, features[0], torch.clone))["feature_std"]}
+        )
+        return {**health(*features), **projected}
 
     def outputs(self, network: nn.Module, x: Tensor) -> Tensor:
         """network(x) in the precision of training; what comes out is float32, as every loss is."""

@@ -61,7 +61,7 @@ function marks(cell) {
   if (cell.ok && cell.ok < cell.seeds) said.push([cell.ok + "/" + cell.seeds, cell.ok + " of " + cell.seeds + " seeds ended ok"]);
   else if (cell.ok && cell.seeds === 1) said.push(["n=1", "one seed"]);
   if (cell.stale) said.push(["†", "stale: code or settings changed since"]);
-  if (cell.collapsed) said.push(["○", "fewer than k clusters used"]);
+  if (cell.collapsed) said.push(["○", "collapsed: fewer than k clusters used, or features fallen together"]);
   return said.map(([sign, words]) => BB.make("span", { class: "mark", title: words }, " ", sign));
 }
 
