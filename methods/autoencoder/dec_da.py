@@ -18,11 +18,11 @@ from datasets.base import Inputs
 from methods.base import Card
 from methods.parts.autoencoders import Autoencoder
 from methods.parts.batches import autocast, batches, flat
+from methods.parts.geometry import affine_maps, resample
 from methods.parts.mixtures import mixture
 from methods.parts.schedules import warm_cosine
 from methods.parts.self_training import SelfTrained
 from methods.parts.targets import Centres, divergence
-from methods.parts.views import affine_maps, resample
 from methods.run import Run
 
 

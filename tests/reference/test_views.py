@@ -7,9 +7,15 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from methods.parts.views import COLOUR, GREY, Views, affine_maps, draw_crops, recolour, resample
+from methods.parts.colour import recolour, recolour_in_order
+from methods.parts.geometry import affine_maps, draw_crops, followed, resample, shifts
+from methods.parts.views import COLOUR, GREY, OBJECTS, Views, asymmetric, multi_crop, strong, views
 
 B = 6
+ALL = Views(  # every option at once, but for another side
+    scale=(0.2, 1.0), flip=0.5, degrees=20.0, shear=0.1, shift=0.1, jitter=0.8, brightness=0.4, contrast=0.4, saturation=0.4,
+    hue=0.1, grey=0.2, order="random", strong=2, blur=0.5, solarise=0.5, cutout=0.5,
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -83,6 +89,28 @@ def test_rotation_agrees_with_rotate(v2):
         torch.testing.assert_close(got[i, :, 10:22, 10:22], want[:, 10:22, 10:22], atol=1e-4, rtol=0)
 
 
+def test_affine_agrees_with_affine(v2):
+    """Zoom, slant, rotation and shift, composed into one map, agree with torchvision's affine, each image by its own."""
+    from torchvision.transforms import InterpolationMode
+
+    x = _smooth(3)
+    rows = [
+        (0, 0, 0, 1.2, 0),
+        (15, 2, -3, 1.0, 0),
+        (-20, 0, 4, 0.9, 10),
+        (5, -3, 1, 1.3, -15),
+        (0, 3, 3, 1.1, 20),
+        (40, 1, 0, 1, 5),
+    ]
+    degrees, right, down, zoom, slant = torch.tensor(rows, dtype=torch.float32).T
+    sheared = _maps(width=1 / zoom, height=1 / zoom, slant=slant.deg2rad().tan())
+    # torchvision's affine turns clockwise, its rotate the other way.
+    got = resample(x, followed(followed(sheared, _maps(angle=-degrees.deg2rad())), shifts(right / 32, down / 32)))
+    for i, (angle, *move, scale, shear) in enumerate(rows):
+        want = v2.affine(x[i], angle, move, scale, [shear, 0], interpolation=InterpolationMode.BILINEAR)
+        torch.testing.assert_close(got[i, :, 12:20, 12:20], want[:, 12:20, 12:20], atol=1e-4, rtol=0)
+
+
 @pytest.mark.parametrize(("name", "torchvisions"), [("brightness", "adjust_brightness"), ("contrast", "adjust_contrast")])
 def test_brightness_and_contrast_agree(v2, name, torchvisions):
     """Each image's brightness and contrast change by its own factor as torchvision changes them."""
@@ -111,6 +139,27 @@ def test_chain_agrees_in_any_order(v2):
         for call in order:
             want = call(want)
         torch.testing.assert_close(got[0], want, atol=3e-4, rtol=0)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_changes_in_order_agree_with_torchvisions(v2, channels):
+    """Each image's changes come in its own order, clamped after each, as torchvision's calls in that order."""
+    x = torch.rand(24, channels, 9, 9, generator=_generator(4))
+    orders = list(itertools.permutations(range(4)))
+    factors = torch.rand(24, 4, generator=_generator(5)) * torch.tensor([1.2, 1.2, 1.6, 0.8]) + torch.tensor(
+        [0.4, 0.4, 0.2, -0.4]
+    )
+    grey = torch.arange(24) % 5 == 0
+    got = recolour_in_order(x, factors, grey, torch.tensor(orders))
+    calls = [v2.adjust_brightness, v2.adjust_contrast, v2.adjust_saturation, v2.adjust_hue]
+    for i, order in enumerate(orders):
+        want = x[i]
+        for change in order:
+            want = calls[change](want, float(factors[i, change]))
+        if grey[i] and channels == 3:
+            want = v2.rgb_to_grayscale(want, num_output_channels=3)
+        torch.testing.assert_close(got[i], want, atol=1e-3, rtol=0)
+    assert (got - recolour(x, factors, grey)).abs().max() > (0.1 if channels == 3 else 0.01)
 
 
 def test_hue_turns_chroma_and_keeps_luma():
@@ -170,7 +219,7 @@ def test_crops_stay_inside_and_in_range():
             assert not whole.any()
 
 
-@pytest.mark.parametrize(("look", "channels"), [(GREY, 1), (COLOUR, 3)])
+@pytest.mark.parametrize(("look", "channels"), [(GREY, 1), (OBJECTS, 1), (COLOUR, 3), (strong(1), 1), (strong(3), 3), (ALL, 3)])
 def test_views_repeat_by_generator(look, channels):
     """The same generator state gives the same bytes, whatever torch's own seed; the next draw gives others; all in 0..1."""
     x = torch.rand(B, channels, 28, 28, generator=_generator(3))
@@ -202,3 +251,102 @@ def test_jitter_and_grey_happen_as_often_as_told():
     greyed = (seen[:, 0] - seen[:, 1]).abs().flatten(1).amax(1) < 1e-5
     assert abs(greyed.float().mean() - 0.2) < 0.03
     assert abs(changed.float().mean() - (1 - 0.2 * 0.8)) < 0.03
+
+
+def test_what_isnt_asked_for_draws_nothing():
+    """A view draws its crop, its affine map and its colours, and nothing for options that are off."""
+    x, generator, written = torch.rand(B, 3, 8, 8), _generator(), _generator()
+    COLOUR(x, generator)
+    for size in ((2, 10, B), (2, B), (B,), (B,), (B,), *[(B,)] * 6):  # crops, centres, mirror, angle, slant; colours
+        torch.rand(size, generator=written)
+    assert torch.equal(generator.get_state(), written.get_state())
+    rare = {"blur": 1e-9, "solarise": 1e-9, "cutout": 1e-9}
+    seen = Views(**{**vars(COLOUR), **rare})(x, generator)
+    assert torch.equal(seen, COLOUR(x, written))
+
+
+def test_draws_are_torchvisions_draws():
+    """Factors of colour, angles, and shifts follow the distributions of ColorJitter and RandomAffine."""
+    from torchvision.transforms import ColorJitter, RandomAffine
+
+    torch.manual_seed(0)
+    n, jitter, affine = 3000, ColorJitter(0.4, 0.3, 0.2, 0.1), RandomAffine(20, (0.1, 0.1))
+    spans = (jitter.brightness, jitter.contrast, jitter.saturation, jitter.hue)
+    theirs = torch.tensor([jitter.get_params(*spans)[1:] for _ in range(n)])
+    look = Views(scale=(1.0, 1.0), ratio=(1.0, 1.0), degrees=20.0, shift=0.1, jitter=1.0, brightness=0.4, contrast=0.3,
+                 saturation=0.2, hue=0.1)  # fmt: skip
+    levels = torch.tensor([0.02, 0.1, 0.25, 0.5, 0.75, 0.9, 0.98])
+    ours, _ = look.draw_colours(n, _generator())
+    spread = torch.tensor([0.8, 0.6, 0.4, 0.2])
+    torch.testing.assert_close(ours.quantile(levels, 0) / spread, theirs.quantile(levels, 0) / spread, atol=0.035, rtol=0)
+    rows = [affine.get_params([-20, 20], (0.1, 0.1), None, None, [1000, 1000])[:2] for _ in range(n)]
+    theirs = torch.tensor([(angle / 20, right / 100, down / 100) for angle, (right, down) in rows])
+    maps = look.draw_affine(n, 1.0, _generator())
+    moved = -torch.linalg.solve(maps[:, :, :2], maps[:, :, 2]) / 2
+    ours = torch.stack([torch.atan2(maps[:, 1, 0], maps[:, 0, 0]).rad2deg() / 20, *(moved / 0.1).T], dim=1)
+    torch.testing.assert_close(ours.quantile(levels, 0), theirs.quantile(levels, 0), atol=0.09, rtol=0)
+
+
+@pytest.mark.parametrize("order", ["fixed", "random"])
+def test_views_are_distributed_as_torchvisions(order):
+    """Over many draws of one image, views have the pixel means and deviations of torchvision's chain of transforms."""
+    from torchvision.transforms import v2 as tv
+
+    torch.manual_seed(0)
+    n, hue = 700, 0.1 if order == "random" else 0.0  # the hue of one matrix is YIQ's
+    image = _smooth(3)[0] + 0.3 * torch.linspace(-1, 1, 32) * torch.tensor([1.0, -0.5, 0.3]).view(3, 1, 1)
+    chain = tv.Compose([
+        tv.RandomResizedCrop(32, scale=(0.3, 1.0), antialias=False), tv.RandomHorizontalFlip(0.3),
+        tv.RandomApply([tv.ColorJitter(0.4, 0.4, 0.4, hue)], 0.8), tv.RandomGrayscale(0.2),
+        tv.RandomApply([tv.GaussianBlur(7, (0.1, 1.0))], 0.5), tv.RandomSolarize(0.5, 0.2),
+    ])  # fmt: skip
+    theirs = torch.stack([chain(image) for _ in range(n)])
+    look = Views(scale=(0.3, 1.0), flip=0.3, jitter=0.8, brightness=0.4, contrast=0.4, saturation=0.4, hue=hue, grey=0.2,
+                 order=order, blur=0.5, solarise=0.2)  # fmt: skip
+    ours = look(image.expand(n, -1, -1, -1), _generator())
+    for moment in (torch.mean, torch.std):
+        gap = moment(ours, dim=0) - moment(theirs, dim=0)
+        assert gap.square().mean().sqrt() < 0.01
+        assert gap.abs().max() < 0.04
+    plain = Views(**{**vars(look), "flip": 0.0, "solarise": 0.0})(image.expand(n, -1, -1, -1), _generator())
+    assert (plain.mean(0) - theirs.mean(0)).square().mean().sqrt() > 0.02
+
+
+def test_orders_of_change_come_equally_often():
+    """With order="random" each image draws its own order: a factor and a clamp commute only in some."""
+    same = torch.full((2000, 3, 1, 2), 0.9)
+    same[..., 1] = 0.3
+    look = Views(scale=(1.0, 1.0), ratio=(1.0, 1.0), jitter=1.0, order="random")
+    factors = torch.tensor([1.4, 0.5, 1.0, 0.0]).expand(2000, -1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Views, "draw_colours", lambda *_: (factors, torch.zeros(2000, dtype=torch.bool)))
+        seen = look(same, _generator())[:, 0, 0, 0]
+    brighter_first = 0.5 * 1.0 + 0.5 * (1.0 + 0.42) / 2
+    later = min(1.0, 1.4 * (0.5 * 0.9 + 0.5 * 0.6))
+    first = (seen - brighter_first).abs() < 1e-3
+    assert (first | ((seen - later).abs() < 1e-3)).all()
+    assert abs(first.float().mean() - 0.5) < 0.04
+    with pytest.raises(ValueError, match="fixed, random"):
+        Views(scale=(1.0, 1.0), order="any")
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_presets_keep_their_promises(channels):
+    """One preset a class of inputs; small crops are small in pixels and in what they show; the second of a pair solarises."""
+    x = torch.rand(64, channels, 28, 28, generator=_generator(3))
+    assert views(channels) == (GREY if channels == 1 else COLOUR)
+    assert GREY.flip == 0
+    assert OBJECTS.flip == 0.5
+    seen = [look(x, _generator()) for look in multi_crop(channels, 28, small=3)]
+    assert [view.shape[-1] for view in seen] == [28, 28, 16, 16, 16]
+    large, small = multi_crop(channels, 32)[0], multi_crop(channels, 32)[-1]
+    areas = [look.draw_affine(500, 1.0, _generator())[:, :, :2].det().abs() for look in (large, small)]
+    assert areas[1].max() < areas[0].min() + 0.02
+    first, second = asymmetric(channels)
+    bright = torch.full((500, channels, 4, 4), 0.9)
+    still = {"jitter": 0.0, "grey": 0.0}
+    inverted = [
+        (Views(**{**vars(look), **still})(bright, _generator())[:, 0, 0, 0] < 0.5).float().mean() for look in (first, second)
+    ]
+    assert inverted[0] == 0
+    assert abs(inverted[1] - 0.2) < 0.06
