@@ -61,15 +61,17 @@ class Choice:
             raise UserError(f"--k {self.k} makes variant 'k{self.k}', but --variant is {self.variant!r}; leave one of them out")
         if self.k is not None and self.changes:
             raise UserError("--k and --set together need a --variant of their own, which isn't offered; use one of them")
+        chosen = suite.methods if self.methods is None else self.methods
+        as_suite = suite.variant is not None and (self.variant, self.k) == (None, None) and not self.changes
         return plan(
-            method_names=suite.methods if self.methods is None else self.methods,
+            method_names=chosen,
             dataset_names=self.dataset_names,
             seeds=suite.seeds if self.seeds is None else self.seeds,
             budget=self.budget or suite.budget,
             track=self.track or suite.track,
-            variant=self.variant if self.k is None else f"k{self.k}",
+            variant=suite.variant if as_suite else self.variant if self.k is None else f"k{self.k}",
             device=self.device,
-            changes=self.changes,
+            changes=dict.fromkeys(chosen, suite.settings) if as_suite else self.changes,
         )
 
 

@@ -22,7 +22,10 @@ SUITES = Path(__file__).parent / "suites"
 
 @dataclass(frozen=True)
 class Suite:
-    """A named run: which methods, datasets, seeds, budget and track make it."""
+    """A named run: which methods, datasets, seeds, budget and track make it.
+
+    variant, settings: the settings of all its methods where they aren't the budget's, and their variant's name.
+    """
 
     name: str
     title: str
@@ -31,6 +34,8 @@ class Suite:
     seeds: int
     budget: str
     track: str
+    variant: str | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
 
 def suites() -> list[str]:
@@ -46,7 +51,9 @@ def load_suite(name: str) -> Suite:
     try:
         return Suite(name=name, **raw)
     except TypeError as error:
-        raise UserError(f"suite {name!r}: {error}; a suite has title, methods, datasets, seeds, budget, track") from None
+        raise UserError(
+            f"suite {name!r}: {error}; a suite has title, methods, datasets, seeds, budget, track, and may have variant, settings"
+        ) from None
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import pytest
 
 import datasets
 import methods
+from benchmark.api import Choice
 from benchmark.fingerprint import bare_source, source_digest
 from benchmark.ground.errors import UserError
 from benchmark.plan import Cell, from_record, load_suite, plan, suites
@@ -151,12 +152,22 @@ def test_variant_k2x_doubles_k() -> None:
 
 
 def test_suites_name_what_exists() -> None:
-    """Every suite plans: its methods, datasets, budget and track are there."""
+    """Every suite plans: its methods, datasets, budget, track and settings are there."""
     for name in suites():
         suite = load_suite(name)
         assert set(suite.methods) <= set(methods.names())
         assert all(datasets.card(name) for name in suite.datasets)
-        assert plan(method_names=suite.methods, dataset_names=suite.datasets, seeds=1, budget=suite.budget, track=suite.track)
+        assert all(cell.config for cell in Choice(name, seeds=1).cells() if methods.card(cell.method).settings)
+
+
+def test_a_suite_s_settings_make_its_variant() -> None:
+    """All its methods get them; with settings of one's own, or another variant, they don't count."""
+    (cell,) = Choice("cifar10-resnet18", methods=["byol"]).cells()
+    assert cell.key == "cifar10/byol/inductive-full-resnet18-s0"
+    assert (cell.config["backbone"], cell.config["epochs"], cell.config["optimizer"]) == ("resnet18", 200, "sgd")
+    for given in ({"changes": {"byol": {"lr": 0.1}}}, {"variant": "mine"}, {"k": 7}):
+        (cell,) = Choice("cifar10-resnet18", methods=["byol"], **given).cells()
+        assert (cell.variant, cell.config["backbone"]) != ("resnet18", "resnet18")
 
 
 def test_a_record_finds_its_cell_again() -> None:
