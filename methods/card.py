@@ -21,6 +21,7 @@ class Card:
     modalities, tracks, max_n: where it applies. bound: it frames the board and is not ranked.
     own_clusters: False where the fit has no use for k, which only the harness clusters the embedding with; a method that
     starts from such a part isn't told k by it.
+    varies: the method in which it changes one thing, and which the board sets beside it.
     requires: optional packages. parts: role -> the method whose cell of the same dataset and seed it starts from.
     settings: changes to the fields' defaults (which are budget `full`), keyed by `budget`, `class` or `budget:class`,
     where class is grey, colour or vector; applied class first, then budget, then both.
@@ -40,6 +41,7 @@ class Card:
     max_n: int | None = None
     bound: bool = False
     own_clusters: bool = True
+    varies: str | None = None
     requires: Sequence[str] = ()
     parts: Mapping[str, str] = field(default_factory=dict)
     settings: Mapping[str, Mapping[str, object]] = field(default_factory=dict)

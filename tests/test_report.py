@@ -17,6 +17,7 @@ import metrics
 from benchmark.api import stale_files
 from benchmark.plan import Cell, load_suite
 from benchmark.provenance import score_fingerprints
+from benchmark.report.beside import bases, beside, difference
 from benchmark.report.board import Board
 from benchmark.report.fresh import Today
 from benchmark.report.markdown import BEGIN, END, details, leaderboard, overview, score
@@ -66,6 +67,41 @@ def test_a_failure_is_no_zero(results: Results) -> None:
     assert group.mean("acc") == pytest.approx(0.83)
     assert group.std("acc") == pytest.approx(0.0258199)
     assert score(group, "acc") == "83.0 ± 2.6 4/5"
+
+
+def test_a_method_stands_beside_its_base(results: Results) -> None:
+    """The differences are paired by seed; without three sound seeds on both sides nothing is said."""
+    suite = load_suite("quick")
+    assert beside(Board.of(results), suite, "digits") == ""
+    for seed, acc in enumerate([0.70, 0.73, 0.73, 0.75, 0.1]):
+        assert beside(Board.of(results), suite, "digits").count("dec − ae_kmeans") == (seed > 2)
+        cell = Cell("ae_kmeans", "digits", "transductive", "quick", seed)
+        results.write(cell.key, record(cell, acc=acc))
+    assert "| dec − ae_kmeans | part | **+10.2** [8.7, 11.8] |" in beside(Board.of(results), suite, "digits")
+
+
+def test_differences_are_paired(results: Results) -> None:
+    """The mean of the differences by seed, with Student's interval; bold where it leaves out 0; nothing of stale rows."""
+    for method, scores in (("gmm", [0.70, 0.72, 0.74]), ("ward", [0.60, 0.63, 0.63]), ("spectral", [0.70, 0.73, 0.73])):
+        for seed, acc in enumerate(scores):
+            cell = Cell(method, "digits", "transductive", "quick", seed)
+            results.write(cell.key, record(cell, acc=acc))
+    found = groups(runs(results))
+    gmm, ward, spectral, pixels = (
+        found[("digits", name, "base", "transductive", "quick")] for name in ("gmm", "ward", "spectral", "pixels_kmeans")
+    )
+    assert difference(gmm, ward, "acc") == "**+10.0** [7.5, 12.5]"  # t(2) · 0.01 / √3 = 0.0248
+    assert difference(gmm, spectral, "acc") == "0.0 [-2.5, 2.5]"
+    assert difference(gmm, pixels, "acc") == difference(gmm, ward, "knn") == ""
+
+
+def test_what_a_row_builds_on() -> None:
+    """The method it varies, its part or the part its variant names, and for methods on views random weights and pixels."""
+    floor = [("random weights", "random_encoder"), ("pixels", "pixels_kmeans")]
+    assert bases(("kernel_infonce", "base")) == [("one thing", "simclr"), *floor]
+    assert bases(("dec", "base")) == [("part", "ae_kmeans")]
+    assert bases(("dec", "on-vae-kmeans")) == [("part", "vae_kmeans")]
+    assert bases(("supervised_ceiling", "base")) == bases(("gmm", "base")) == bases(("nobody", "base")) == []
 
 
 def test_interval_is_student_t(results: Results) -> None:

@@ -10,6 +10,7 @@ import methods
 from benchmark.ground.errors import UserError
 from benchmark.plan import Suite, load_suite, suites
 from benchmark.report import diagram, exports
+from benchmark.report.beside import beside
 from benchmark.report.board import KINDS, Board, Row, is_bound, touched_by
 from benchmark.report.honesty import honesty
 from benchmark.report.published import reproduction
@@ -175,7 +176,7 @@ def section(board: Board, suite: Suite) -> str:
         if sets:
             parts += [f"### {title}", overview(board, suite, sets), pairwise(board, suite, sets)]
     parts += ["### Ranks", ranks(board, suite)]
-    parts += [details(board, suite, name) for name in [*clean, *others]]
+    parts += [text for name in [*clean, *others] for text in (details(board, suite, name), beside(board, suite, name))]
     return "\n".join(part.strip("\n") + "\n" for part in parts if part)
 
 

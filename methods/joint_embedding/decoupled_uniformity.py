@@ -29,6 +29,7 @@ class DecoupledUniformity(FromViews):
         authors="Dufumier, Barbano, Louiset, Duchesnay, Gori",
         year=2023,
         arxiv="2206.01646",
+        varies="simclr",
         told={"augmentations"},
         tuned_on={"cifar10", "cifar100", "stl10", "imagenet"},
         modalities={"image"},

@@ -28,6 +28,7 @@ class KernelInfoNCE(FromViews):
         authors="Tan, Zhang, Yang, Yuan",
         year=2024,
         arxiv="2303.15103",
+        varies="simclr",
         told={"augmentations"},
         tuned_on={"cifar10", "cifar100"},
         modalities={"image"},
