@@ -19,7 +19,7 @@ from torch.nn import functional as F
 
 from methods.base import Card
 from methods.parts.batches import through
-from methods.parts.clusters import Memory, lloyd
+from methods.parts.clusters import Memory, lloyd, whitened
 from methods.parts.engine import FromViews
 from methods.parts.views import views
 from methods.run import Run
@@ -91,14 +91,6 @@ class DeepCluster(FromViews):
         """The classifier's own step."""
         self._top.step()
         self._top.zero_grad(set_to_none=True)
-
-
-def whitened(z: Tensor, components: int) -> Tensor:
-    """Rows of z [n, d] in their leading principal components, each of variance one, then of length one: [n, c]."""
-    z = (z - z.mean(0)).double()
-    values, axes = torch.linalg.eigh(z.T @ z / len(z))
-    kept = (values > 1e-9 * values[-1]).nonzero()[-components:, 0]
-    return F.normalize(z @ axes[:, kept] / values[kept].sqrt(), dim=1).float()
 
 
 def balanced(labels: Tensor, count: int, generator: torch.Generator) -> Tensor:

@@ -52,3 +52,11 @@ def means(z: Tensor, labels: Tensor, k: int) -> tuple[Tensor, Tensor]:
     counts = labels.bincount(minlength=k)
     sums = torch.zeros(k, z.shape[1], device=z.device).index_add_(0, labels, z)
     return sums / counts.clamp(min=1)[:, None], counts
+
+
+def whitened(z: Tensor, components: int) -> Tensor:
+    """Rows of z [n, d] in their leading principal components, each of variance one, then of length one: [n, c]."""
+    z = (z - z.mean(0)).double()
+    values, axes = torch.linalg.eigh(z.T @ z / len(z))
+    kept = (values > 1e-9 * values[-1]).nonzero()[-components:, 0]
+    return F.normalize(z @ axes[:, kept] / values[kept].sqrt(), dim=1).float()

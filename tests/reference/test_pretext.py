@@ -18,7 +18,7 @@ from methods.joint_embedding import (
     deepcluster_v2,
     invariance_propagation,
 )
-from methods.parts.clusters import lloyd, nearest
+from methods.parts.clusters import lloyd, nearest, whitened
 from methods.parts.engine import FromViews
 from methods.run import Run
 
@@ -147,9 +147,9 @@ def test_deepcluster_whitens() -> None:
     centred = (z - z.mean(0)).double()
     inner = centred @ torch.linalg.inv(centred.T @ centred / 200) @ centred.T
     length = inner.diagonal().sqrt()
-    ours = deepcluster.whitened(z, 6)
+    ours = whitened(z, 6)
     assert torch.allclose((ours @ ours.T).double(), inner / length[:, None] / length, atol=1e-4)
-    leading = deepcluster.whitened(z, 2)
+    leading = whitened(z, 2)
     assert leading.shape == (200, 2)
 
 
