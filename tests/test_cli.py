@@ -149,6 +149,22 @@ def test_readme_s_method_works_word_by_word(clone: Path) -> None:
     assert contract_tests(clone, "sixteen_axes") >= 8
 
 
+def test_the_method_on_views_works_word_by_word(tmp_path: Path) -> None:
+    """The method in docs/views.md, saved where it says, is trained by the command below it."""
+    text = (ROOT / "docs" / "views.md").read_text(encoding="utf-8")
+    code = re.search(r"```python\n(.*?)```", text, re.S)
+    command = re.search(r"uv run run_all\.py (run --plugin .*)", text)
+    assert code
+    assert command
+    path = tmp_path / "spectral_contrast.py"
+    path.write_text(code[1], encoding="utf-8")
+    words = [{"quick": "smoke", path.name: str(path)}.get(word, word) for word in command[1].split()]
+    done = call(*words, "--results", str(tmp_path / "results"), "--seeds", "1", cache=tmp_path / "cache")
+    assert done.returncode == 0, done.stderr
+    (record,) = (record for _, record in Results(tmp_path / "results").records())
+    assert (record["state"], len(record["curve"]["effective_rank"])) == ("ok", 2)
+
+
 def test_skeleton_passes_the_contract(clone: Path) -> None:
     """`new method NAME` writes a file that passes the contract tests and the linter before anything is filled in."""
     done = call("new", "method", "brandnew", cwd=clone)
