@@ -1,29 +1,42 @@
-"""Backbones of the image methods: a small convolutional network, ResNet-18 for small images, and an MLP for vectors."""
+"""Backbones of the image methods: a small convolutional network, ResNet-18 for small images, ViT-tiny, any of timm's; an MLP
+for vectors.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from benchmark.ground.errors import Unavailable, UserError
 from methods.parts.batches import GREY_SIDE
+from methods.parts.transformer import ViT
 
-NAMES = ("small", "resnet18")
+NAMES = ("small", "resnet18", "vit_tiny")
+TIMM = "timm:"
 
 
-def encoder(shape: Sequence[int], name: str = "small") -> nn.Module:
+def encoder(shape: Sequence[int], name: str = "small", **sizes: Any) -> nn.Module:
     """A backbone for inputs of `shape` ([c, h, w] or [d]); its attribute `width` is the embedding's dimension.
 
     small: 0.1 M (grey) or 0.25 M (colour) parameters. resnet18: He et al. (arXiv 1512.03385) with the stem for small
-    images of SimCLR's appendix B.9: 3×3, stride 1, no max-pooling. Vectors get an MLP under either name.
+    images of SimCLR's appendix B.9: 3×3, stride 1, no max-pooling. vit_tiny: 5.4 M parameters, patches of 4×4. timm:NAME: a
+    model of timm with random weights and without its head, by the extra `features`. Vectors get an MLP under any name.
+    sizes: small has widths, resnet18 has first, vit_tiny has patch, width, depth and heads, and timm's models what they take.
     """
-    if name not in NAMES:
-        raise ValueError(f"no encoder {name!r}; allowed: {', '.join(NAMES)}")
+    if name not in NAMES and not name.startswith(TIMM):
+        raise ValueError(f"no encoder {name!r}; allowed: {', '.join(NAMES)}, {TIMM}NAME")
     if len(shape) == 1:
         return MLP(shape[0])
-    network = ResNet18(shape[0]) if name == "resnet18" else SmallConvNet(shape[0])
+    if name == "vit_tiny":
+        return ViT(shape, **sizes)
+    if name.startswith(TIMM):
+        network = OfTimm(shape, name.removeprefix(TIMM), **sizes)
+    else:
+        network = (ResNet18 if name == "resnet18" else SmallConvNet)(shape[0], **sizes)
     return network.to(memory_format=torch.channels_last)
 
 
@@ -48,17 +61,18 @@ class SmallConvNet(nn.Sequential):
     Pooling, not strides: at the same cost strided convolutions clustered far worse in our trials.
     """
 
-    width = 128
-
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, *, widths: Sequence[int] = (16, 32, 64, 128)) -> None:
+        first, second, third, last = widths
         super().__init__(
-            *_conv_relu(channels, 16, pool=True),
-            *_conv_relu(16, 32, pool=True),
-            *_conv_relu(32, 64),
+            *_conv_relu(channels, first, pool=True),
+            *_conv_relu(first, second, pool=True),
+            *_conv_relu(second, third),
             # Grey images are 7×7 by now, colour ones 8×8 and in want of a wider field.
-            *([*_conv_relu(64, 128, pool=True), *_conv_relu(128, 128)] if channels > 1 else _conv_relu(64, 128)),
+            *_conv_relu(third, last, pool=channels > 1),
+            *(_conv_relu(last, last) if channels > 1 else ()),
             PlaneMean(),
         )
+        self.width = last
 
     def forward(self, x: Tensor) -> Tensor:
         """Embeddings of images x in 0..1."""
@@ -77,14 +91,14 @@ class PlaneMean(nn.Module):
 
 
 class ResNet18(nn.Module):
-    """ResNet-18 with a 3×3 stem and no max-pooling: [b, c, h, w] to [b, 512]."""
+    """ResNet-18 with a 3×3 stem and no max-pooling: [b, c, h, w] to [b, 8·first]. first: the stem's width."""
 
-    width = 512
-
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, *, first: int = 64) -> None:
         super().__init__()
-        self.stem = nn.Sequential(*_conv(channels, 64), nn.ReLU(inplace=True))
-        plan = [(64, 64, 1), (64, 64, 1), (64, 128, 2), (128, 128, 1), (128, 256, 2), (256, 256, 1), (256, 512, 2), (512, 512, 1)]
+        self.width = 8 * first
+        self.stem = nn.Sequential(*_conv(channels, first), nn.ReLU(inplace=True))
+        plan = [(1, 1, 1), (1, 1, 1), (1, 2, 2), (2, 2, 1), (2, 4, 2), (4, 4, 1), (4, 8, 2), (8, 8, 1)]
+        plan = [(before * first, out * first, stride) for before, out, stride in plan]
         self.blocks = nn.Sequential(*(BasicBlock(*step) for step in plan))
         self.mean = PlaneMean()
 
@@ -105,6 +119,28 @@ class BasicBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """relu(body(x) + shortcut(x))."""
         return F.relu(self.body(x) + self.shortcut(x))
+
+
+class OfTimm(nn.Module):
+    """A model of timm without its head: [b, c, h, w] to [b, width]. Models of one fixed side are made for that of `shape`."""
+
+    def __init__(self, shape: Sequence[int], name: str, **sizes: Any) -> None:
+        super().__init__()
+        try:
+            import timm
+        except ImportError:
+            raise Unavailable(f"the backbone {TIMM}{name} needs the package timm; next: uv sync --extra features") from None
+        about = timm.get_pretrained_cfg(name)
+        if about is None:
+            raise UserError(f"timm has no model {name!r}")
+        if about.fixed_input_size:
+            sizes = {"img_size": tuple(shape[1:]), **sizes}
+        self.model = timm.create_model(name, pretrained=False, num_classes=0, in_chans=shape[0], **sizes)
+        self.width = getattr(self.model, "head_hidden_size", None) or self.model.num_features
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Embeddings of images x in 0..1."""
+        return self.model(_centred(x))
 
 
 class MLP(nn.Sequential):
