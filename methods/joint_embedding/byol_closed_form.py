@@ -31,6 +31,7 @@ class ClosedFormBYOL(FromViews):
         authors="Richemond, Tam, Tang, Strub, Piot, Hill",
         year=2023,
         arxiv="2302.04817",
+        varies="byol",
         told={"augmentations"},
         tuned_on={"imagenet"},
         modalities={"image"},

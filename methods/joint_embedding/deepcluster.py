@@ -21,7 +21,6 @@ from methods.base import Card
 from methods.parts.batches import through
 from methods.parts.clusters import Memory, lloyd, whitened
 from methods.parts.engine import FromViews
-from methods.parts.views import views
 from methods.run import Run
 
 
@@ -80,7 +79,7 @@ class DeepCluster(FromViews):
 
     def draw(self, images: Tensor, run: Run) -> list[Tensor]:
         """One view."""
-        return [views(images.shape[1])(images, run.generator)]
+        return [self.look(images.shape[1])(images, run.generator)]
 
     def loss(self, views: list[Tensor], rows: Tensor) -> Tensor:
         """Equation 1."""

@@ -9,7 +9,7 @@ Deviates: see the card.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +19,7 @@ from methods.base import Card
 from methods.parts.batches import pixels, through
 from methods.parts.engine import FromViews
 from methods.parts.teacher import Teacher, momentum
-from methods.parts.views import views
+from methods.parts.views import multi_crop
 from methods.run import Run
 
 
@@ -57,7 +57,7 @@ class DINO(FromViews):
         schedule="800 epochs on ImageNet, ViT-S, batches of 1024, eight small crops beside the two views",
         deviations=(
             "a small convolutional network in place of a transformer or ResNet-50, except at budget paper: ResNet-18",
-            "1,024 outputs in place of 65,536; two small crops in place of eight, shown at the size of the others",
+            "1,024 outputs in place of 65,536; two small crops in place of eight",
             "the teacher's momentum starts at 0.98, since training is far shorter",
         ),
     )
@@ -71,8 +71,7 @@ class DINO(FromViews):
     teacher_to: float = 0.07  # and in the end
     teacher_warm: float = 0.3  # the part of training over which it rises (appendix D: 30 of 100 epochs and more)
     centring: float = 0.9  # rate m of the centre (equation 4)
-    small: int = 2  # ours: small crops
-    small_scale: tuple = (0.25, 0.5)  # ours: their area
+    small: int = 2  # ours: small crops beside the two views
 
     def heads(self, width: int) -> nn.Module:
         """The student's head; the teacher is a slow copy of backbone and head; the centre of its outputs."""
@@ -85,16 +84,14 @@ class DINO(FromViews):
 
     def draw(self, images: Tensor, run: Run) -> list[Tensor]:
         """Two whole views and `small` small ones."""
-        look = views(images.shape[1])
-        crop = replace(look, scale=tuple(self.small_scale))
-        return [*super().draw(images, run), *(crop(images, run.generator) for _ in range(self.small))]
+        looks = multi_crop(images.shape[1], images.shape[-1], small=self.small)
+        return [look(images, run.generator) for look in looks]
 
     def loss(self, views: list[Tensor], rows: Tensor) -> Tensor:
         """Equation 3: cross-entropy of every view's student with every whole view's teacher but its own."""
         told = self.outputs(self.teacher, torch.cat(views[:2]))
         targets = F.softmax((told - self.centre.value) / self.centre.temperature, dim=1).chunk(2)
-        said = self.outputs(nn.Sequential(self.network, self.head), torch.cat(views))
-        said = F.log_softmax(said / self.student, dim=1).chunk(len(views))
+        said = [F.log_softmax(s / self.student, dim=1) for s in self.passes(nn.Sequential(self.network, self.head), views)]
         pairs = [(i, j) for i in range(2) for j in range(len(views)) if i != j]
         loss = sum(-(targets[i] * said[j]).sum(1).mean() for i, j in pairs) / len(pairs)
         self.centre.value.lerp_(told.mean(0), 1 - self.centring)  # equation 4

@@ -16,7 +16,6 @@ from torch.nn import functional as F
 from methods.base import Card
 from methods.parts.engine import FromViews
 from methods.parts.teacher import Queue
-from methods.parts.views import views
 from methods.run import Run
 
 
@@ -61,7 +60,7 @@ class InstDisc(FromViews):
 
     def draw(self, images: Tensor, run: Run) -> list[Tensor]:
         """One view."""
-        return [views(images.shape[1])(images, run.generator)]
+        return [self.look(images.shape[1])(images, run.generator)]
 
     def loss(self, views: list[Tensor], rows: Tensor) -> Tensor:
         """Equation 2: the own place among all n in the memory."""

@@ -18,7 +18,6 @@ from methods.base import Card
 from methods.parts.clusters import Memory
 from methods.parts.encoders import projector
 from methods.parts.engine import FromViews
-from methods.parts.views import views
 from methods.run import Run
 
 
@@ -76,7 +75,7 @@ class InvariancePropagation(FromViews):
 
     def draw(self, images: Tensor, run: Run) -> list[Tensor]:
         """One view."""
-        return [views(images.shape[1])(images, run.generator)]
+        return [self.look(images.shape[1])(images, run.generator)]
 
     def loss(self, views: list[Tensor], rows: Tensor) -> Tensor:
         """The instance term, and the propagated one (equations 3 to 5)."""

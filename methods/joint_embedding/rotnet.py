@@ -16,7 +16,6 @@ from torch.nn import functional as F
 
 from methods.base import Card
 from methods.parts.engine import FromViews
-from methods.parts.views import views
 from methods.run import Run
 
 
@@ -55,7 +54,7 @@ class RotNet(FromViews):
 
     def draw(self, images: Tensor, run: Run) -> list[Tensor]:
         """One view of each image, turned by 0, 90, 180 and 270 degrees."""
-        view = views(images.shape[1])(images, run.generator)
+        view = self.look(images.shape[1])(images, run.generator)
         return [torch.rot90(view, turns, dims=(2, 3)) for turns in range(4)]
 
     def loss(self, views: list[Tensor], rows: Tensor) -> Tensor:

@@ -19,6 +19,7 @@ from methods.parts.encoders import projector
 from methods.parts.engine import FromViews
 from methods.parts.teacher import Queue
 from methods.parts.transport import sinkhorn
+from methods.parts.views import multi_crop
 from methods.run import Run
 
 
@@ -37,13 +38,13 @@ class SwAV(FromViews):
         settings={
             "smoke": {"epochs": 2, "batch": 64, "warm_up": 1, "prototypes": 16, "queue": 64},
             "quick": {"epochs": 25, "prototypes": 100},
-            "paper": {"epochs": 800, "warm_up": 10, "backbone": "resnet18", "prototypes": 3000, "queue": 3840},
+            "paper": {"epochs": 800, "warm_up": 10, "backbone": "resnet18", "prototypes": 3000, "queue": 3840, "small": 6},
         },
         schedule="800 epochs on ImageNet, ResNet-50, batches of 4096, six small crops beside the two views",
         deviations=(
             "a small convolutional network in place of ResNet-50, except at budget paper: ResNet-18",
-            "AdamW in place of LARS; 300 prototypes in place of 3000; no small crops",
-            "one preset of views for all methods of this family: crops of half the image or more",
+            "AdamW in place of LARS; 300 prototypes in place of 3000; two small crops in place of six",
+            "the family's preset of views, in crops of 0.4 of the image or more, the small ones of 0.15 to 0.4",
         ),
     )
 
@@ -55,6 +56,7 @@ class SwAV(FromViews):
     iterations: int = 3  # section 3.1
     queue: int = 1024  # codes of that many earlier features help to balance a small batch (appendix A)
     queue_from: int = 10  # ours: the epoch from which the queue is used
+    small: int = 2  # ours: small crops beside the two views
     frozen: int = 1  # appendix A: epochs in which prototypes stay as they are
 
     def heads(self, width: int) -> list[nn.Module]:
@@ -70,13 +72,18 @@ class SwAV(FromViews):
         self._queued = epoch >= self.queue_from
 
     def loss(self, views: list[Tensor], rows: Tensor) -> Tensor:
-        """Equation 2, the swapped prediction: cross-entropy of one view's softmax with the other's code, both ways."""
-        whole = nn.Sequential(self.network, self.projector)
-        z = F.normalize(self.outputs(whole, torch.cat(views)), dim=1).chunk(2)
+        """Equation 6: cross-entropy of every view's softmax with the codes of the two whole views, its own left out."""
+        z = [F.normalize(one, dim=1) for one in self.passes(nn.Sequential(self.network, self.projector), views)]
         bank = F.normalize(self.bank.weight, dim=1)
         scores = [one @ bank.T for one in z]
-        codes = [self._code(one, queue, bank) for one, queue in zip(z, self.queues, strict=True)]
-        return (swapped(scores[0], codes[1], self.temperature) + swapped(scores[1], codes[0], self.temperature)) / 2
+        codes = [self._code(one.detach(), queue, bank) for one, queue in zip(z[:2], self.queues, strict=True)]
+        pairs = [(i, j) for i in range(2) for j in range(len(views)) if i != j]
+        return sum(swapped(scores[j], codes[i], self.temperature) for i, j in pairs) / len(pairs)
+
+    def draw(self, images: Tensor, run: Run) -> list[Tensor]:
+        """Two whole views and `small` small ones (section 3.2)."""
+        looks = multi_crop(images.shape[1], images.shape[-1], small=self.small)
+        return [look(images, run.generator) for look in looks]
 
     @torch.no_grad()
     def _code(self, z: Tensor, queue: Queue, bank: Tensor) -> Tensor:

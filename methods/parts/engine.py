@@ -8,7 +8,8 @@ diagnostics of `parts/diagnostics.py`, which need no labels.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import groupby
 
 import torch
 from torch import Tensor, nn
@@ -21,7 +22,7 @@ from methods.parts.diagnostics import health
 from methods.parts.encoders import encoder, image_shape
 from methods.parts.optimizers import optimizer
 from methods.parts.schedules import warm_cosine
-from methods.parts.views import views
+from methods.parts.views import Views, views
 from methods.run import Run
 
 COLLAPSED = {"feature_std": 0.02, "projected_std": 0.2}  # below these; random weights give 0.16, trained ones 0.4 and more
@@ -41,7 +42,8 @@ class FromViews(Method):
     weight_decay: float = 1e-4
     warm_up: int = 3  # epochs
     accumulate: int = 1  # batches whose gradients one step of the optimiser takes together
-    backbone: str = "small"  # small or resnet18
+    backbone: str = "small"  # as `encoder` names them
+    least_crop: float = 0.5  # the smallest part of an image that a view shows
     precision: str = "bf16"  # bf16 or fp32, in the networks' training passes; losses are float32
 
     def heads(self, width: int) -> nn.Module | list[nn.Module]:
@@ -69,9 +71,13 @@ class FromViews(Method):
         return batches(n, self.batch, run.generator, drop_last=True)
 
     def draw(self, images: Tensor, run: Run) -> list[Tensor]:
-        """The views of a batch: by default two, as the preset for grey or colour images draws them."""
-        look = views(images.shape[1])
+        """The views of a batch: by default two, as `look` draws them."""
+        look = self.look(images.shape[1])
         return [look(images, run.generator), look(images, run.generator)]
+
+    def look(self, channels: int) -> Views:
+        """One preset for all grey images and one for all colour images, with crops of `least_crop` or more."""
+        return replace(views(channels), scale=(self.least_crop, 1.0))
 
     def build(self, shape: tuple[int, ...], k: int | None) -> None:
         """Backbone and heads for images of `shape` [c, h, w], as they come to the network."""
@@ -123,6 +129,11 @@ class FromViews(Method):
         """network(x) in the precision of training; what comes out is float32, as every loss is."""
         with autocast(self.precision, x.device):
             return network(x).float()
+
+    def passes(self, network: nn.Module, views: list[Tensor]) -> list[Tensor]:
+        """network(view) of views [b, c, h, w] of any sizes: a pass for each run of views of one size."""
+        sized = [list(group) for _, group in groupby(views, key=lambda view: view.shape)]
+        return [made for group in sized for made in self.outputs(network, torch.cat(group)).chunk(len(group))]
 
     def embed(self, x: Tensor) -> Tensor:
         """The backbone's output, not a projector's: [n, width] float32."""

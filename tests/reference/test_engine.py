@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 import torch
@@ -15,6 +15,7 @@ from datasets.base import Inputs
 from methods.parts.diagnostics import effective_rank, health
 from methods.parts.engine import FromViews
 from methods.parts.optimizers import optimizer
+from methods.parts.views import views
 from methods.run import Run
 
 
@@ -142,3 +143,24 @@ def test_flags_are_words_we_know() -> None:
     """Nothing else gets into a record."""
     with pytest.raises(ValueError, match="no flag 'great'; allowed: collapsed_features"):
         Run(seed=0).flag("great")
+
+
+def test_views_of_several_sizes_take_a_pass_each() -> None:
+    """One pass for each size, in the order they came; the same numbers as view by view where no batch statistics are taken."""
+    method = methods.get("simclr")(precision="fp32")
+    method.build((1, 28, 28), None)
+    method.network.eval()
+    sizes, generator = (28, 28, 16, 16, 16), torch.Generator().manual_seed(2)
+    seen = [torch.rand(4, 1, side, side, generator=generator) for side in sizes]
+    passed: list[int] = []
+    method.network.register_forward_hook(lambda module, given, made: passed.append(len(given[0])))
+    made = method.passes(method.network, seen)
+    assert passed == [8, 12]
+    for view, one in zip(seen, made, strict=True):
+        torch.testing.assert_close(one, method.network(view))
+
+
+def test_the_smallest_crop_is_a_setting() -> None:
+    """The family's preset by default, to the letter; with `least_crop` the same but for the crops."""
+    assert methods.get("byol")().look(1) == views(1)
+    assert methods.get("byol")(least_crop=0.2).look(3) == replace(views(3), scale=(0.2, 1.0))

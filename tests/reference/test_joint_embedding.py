@@ -154,6 +154,22 @@ def test_codes_are_balanced() -> None:
     assert plain[0] > 0.9
 
 
+def test_swav_asks_every_view_for_the_codes_of_both_whole_ones() -> None:
+    """Equation 6 over two whole views and a small one, code by code; no gradient goes through a code."""
+    method, seen = made("swav"), [*pair(), pair()[0][..., :16, :16]]
+    whole, bank = nn.Sequential(method.network, method.projector), F.normalize(method.bank.weight, dim=1)
+    z = [F.normalize(part, dim=1) for part in [*whole(torch.cat(seen[:2])).chunk(2), whole(seen[2])]]
+    method._queued = False
+    codes = [sinkhorn((one @ bank.T).detach(), epsilon=method.epsilon, iterations=method.iterations) for one in z[:2]]
+    terms = [
+        -float((codes[i] * F.log_softmax(z[j] @ bank.T / method.temperature, dim=1)).sum().detach()) / 32
+        for i, j in ((0, 1), (0, 2), (1, 0), (1, 2))
+    ]
+    fresh = made("swav")
+    fresh._queued = False
+    assert close(fresh.loss(seen, torch.arange(32)), sum(terms) / 4)
+
+
 def test_dino_is_equation_3() -> None:
     """Cross-entropies of all pairs of a whole view's teacher and another view's student."""
     method, views = made("dino"), [*pair(), *pair()[:1]]
