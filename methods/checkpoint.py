@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.optim import Optimizer
 
 from benchmark.ground.files import replacing
 
@@ -62,6 +63,16 @@ def put_back(keep: Mapping[str, Any], saved: Mapping[str, Any]) -> None:
                 one.copy_(saved[name])
             else:
                 one.load_state_dict(saved[name])
+                if isinstance(one, Optimizer):
+                    _as_their_weights(one)
+
+
+def _as_their_weights(optimizer: Optimizer) -> None:
+    """Gives an optimiser's averages the memory order of their weights, which fused steps take for granted."""
+    for weight, state in optimizer.state.items():
+        for name, value in state.items():
+            if isinstance(value, Tensor) and value.shape == weight.shape:
+                state[name] = torch.empty_like(weight).copy_(value)
 
 
 def draws(generator: torch.Generator, device: torch.device) -> dict[str, Any]:
