@@ -17,14 +17,20 @@ from methods.joint_embedding import (
     deepcluster,
     deepcluster_v2,
     invariance_propagation,
+    jigclu,
+    odc,
 )
-from methods.parts.clusters import lloyd, nearest, whitened
+from methods.parts.clusters import lloyd, means, nearest, whitened
 from methods.parts.engine import FromViews
+from methods.parts.planes import Plane
 from methods.run import Run
 
 FAMILY = [
-    *("deepcluster_v2", "deepcluster", "byol_closed_form"),
-    *("invariance_propagation",),
+    *("deepcluster_v2", "deepcluster", "odc", "byol_closed_form"),
+    *(
+        "invariance_propagation",
+        "jigclu",
+    ),
 ]
 N = 64
 
@@ -186,6 +192,47 @@ def test_deepcluster_s_classifier_starts_anew_with_each_turn() -> None:
     assert [len(list(module.parameters())) for module in method._trained] == [len(list(method.network.parameters()))]
 
 
+def test_odc_s_memory_is_equations_1_and_2() -> None:
+    """A stored feature moves half-way to the new one, and its label is that of the centre it then is nearest to."""
+    method = made("odc", every=10**6, still=0)
+    held, centres = method.memory.rows.clone(), method.memory.centres.clone()
+    method.loss([images(seed=3)], torch.arange(N))
+    z = method._seen[1]
+    seen = torch.arange(0, N, 2)
+    method._seen = seen, z[seen]
+    method.stepped(0.1)
+    for i in range(N):
+        wanted = F.normalize(0.5 * held[i] + 0.5 * z[i] / z[i].norm(), dim=0) if i % 2 == 0 else held[i]
+        assert torch.allclose(method.memory.rows[i], wanted, atol=1e-6)
+        if i % 2 == 0:
+            assert int(method.memory.labels[i]) == max(range(8), key=lambda k: float(wanted @ centres[k]))
+
+
+def test_odc_weighs_small_clusters_more() -> None:
+    """Weights are 1/√size over their sum, and the loss is the weighted mean."""
+    assert torch.allclose(odc.weight(torch.tensor([4, 0, 16]), 0.5), torch.tensor([2 / 3, 0, 1 / 3]))
+    method, twin = made("odc"), made("odc")
+    said = twin.classifier(twin.neck(twin.network(images()))).log_softmax(1)
+    labels = method.memory.labels
+    w = [1 / math.sqrt(float((labels == label).sum())) for label in labels]
+    wanted = -sum(w[i] * float(said[i, labels[i]].detach()) for i in range(N)) / sum(w)
+    assert abs(float(method.loss([images()], torch.arange(N)).detach()) - wanted) < 1e-5
+
+
+def test_odc_has_no_empty_cluster() -> None:
+    """Even when all images are in one cluster, or some clusters have one image, afterwards none is empty or tiny."""
+    z = unit(400, 6)
+    ours = odc.regrouped(z, torch.zeros(400, dtype=torch.long), 8, 0.15, Run(seed=0))
+    assert ours.bincount(minlength=8).min() >= 8
+    labels = torch.cat([torch.tensor([5, 6, 7]), torch.arange(397) % 5])
+    ours = odc.regrouped(z, labels, 8, 0.15, Run(seed=0))
+    assert ours.bincount(minlength=8).min() >= 8
+    centres = means(z, labels, 8)[0]
+    alone = odc.regrouped(z, torch.where(labels == 6, 4, torch.where(labels == 7, 3, labels)), 6, 0.15, Run(seed=0))
+    assert not (alone[:1] == 5).any() or int((alone == 5).sum()) > 1
+    assert torch.equal(odc.nearest_direction(z, centres), (z @ centres.T).argmax(1))
+
+
 def test_the_closed_form_predictor_is_least_squares() -> None:
     """Without a ridge it is lstsq's solution; with one it is that of the system with √λ·I below."""
     z, t = rows(50, 6), rows(50, 6, 1)
@@ -278,3 +325,41 @@ def test_invariance_propagation_is_both_terms() -> None:
     method.stepped(0.5)
     assert torch.allclose(method.bank.rows, F.normalize(bank + v, dim=1), atol=1e-4)
     assert torch.equal(method.bank.near, invariance_propagation.closest(similarity, torch.arange(N), 4))
+
+
+def test_jigclu_s_montages_come_apart_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """cut inverts montage exactly, and the loss's labels say of each cut patch whose it was and where."""
+    patches = rows(4 * 6, 3 * 5 * 7).view(24, 3, 5, 7)
+    assert torch.equal(jigclu.cut(jigclu.montage(patches)), patches)
+    method = made("jigclu")
+    monkeypatch.setattr(method, "look", lambda channels: lambda x, generator: x)
+    # of image i the four corners have the values 4i to 4i + 3
+    x = (4 * torch.arange(8.0)[:, None, None] + torch.arange(4.0).view(2, 2)).repeat_interleave(14, 1).repeat_interleave(14, 2)
+    method.overlap = 0.0
+    (pictures,) = method.draw(x[:, None], Run(seed=0))
+    assert pictures.shape == (8, 1, 32, 32)
+    values = jigclu.cut(pictures).mean(dim=(1, 2, 3))
+    assert torch.allclose(values, (4 * (method._order % 8) + method._order // 8).float())
+    assert not torch.equal(method._order, torch.arange(32))
+
+
+def test_jigclu_s_clustering_loss_is_equation_1() -> None:
+    """−log of each partner's share among all other patches, mean over three partners, then over patches."""
+    z, image = unit(12, 5), torch.arange(12) % 3
+    wanted = 0.0
+    for i in range(12):
+        shares = [math.exp(float(z[i] @ z[j]) / 0.3) if j != i else 0.0 for j in range(12)]
+        wanted -= sum(math.log(shares[j] / sum(shares)) for j in range(12) if j != i and image[j] == image[i]) / 3 / 12
+    assert close(jigclu.clustering(3 * z, image, 0.3), wanted)
+
+
+def test_jigclu_is_equation_3() -> None:
+    """The clustering loss and the cross-entropy of corners, on features averaged over each quarter of the plane."""
+    method, twin = made("jigclu"), made("jigclu")
+    views = method.draw(images(8), Run(seed=0))
+    planes = Plane(twin.network)(views[0])
+    assert planes.shape == (8, 128, 8, 8)
+    features = torch.cat([planes[:, :, r : r + 4, c : c + 4].mean(dim=(2, 3)) for r in (0, 4) for c in (0, 4)])
+    together = jigclu.clustering(twin.projector(features), method._order % 8, 0.3)
+    wanted = float(together.detach()) + crossed(twin.locator(features), method._order // 8)
+    assert abs(float(method.loss(views, torch.arange(8)).detach()) - wanted) < 1e-4
