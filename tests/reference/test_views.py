@@ -1,7 +1,12 @@
 """Views of whole batches against torchvision's operations on one image with the same parameters."""
 
 import itertools
+import json
 import math
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,6 +16,7 @@ from methods.parts.colour import recolour, recolour_in_order
 from methods.parts.geometry import affine_maps, draw_crops, followed, resample, shifts
 from methods.parts.views import COLOUR, GREY, OBJECTS, Views, asymmetric, multi_crop, strong, views
 
+ROOT = Path(__file__).resolve().parents[2]
 B = 6
 ALL = Views(  # every option at once, but for another side
     scale=(0.2, 1.0), flip=0.5, degrees=20.0, shear=0.1, shift=0.1, jitter=0.8, brightness=0.4, contrast=0.4, saturation=0.4,
@@ -350,3 +356,16 @@ def test_presets_keep_their_promises(channels):
     ]
     assert inverted[0] == 0
     assert abs(inverted[1] - 0.2) < 0.06
+
+
+def test_speed_is_measured():
+    """The script that times views and steps runs, and reports a rate of each of ours."""
+    script = ROOT / "tests" / "speed" / "views.py"
+    words = [sys.executable, str(script), "--smoke"]
+    done = subprocess.run(
+        words, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=240
+    )
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout.splitlines()[-1])
+    assert len(said) == 4
+    assert all(rates["ours"] > 0 for rates in said.values())
