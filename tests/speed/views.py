@@ -201,16 +201,17 @@ def resnet_makers(n: int, peers: dict[str, Any]) -> dict[str, Work]:
     return makers
 
 
-def rates(makers: dict[str, Work], rounds: int) -> dict[str, float]:
-    """What each makes a second: the median over rounds, in which all take their turn, after one to warm up."""
+def rates(makers: dict[str, Work], rounds: int, seconds: float) -> dict[str, float]:
+    """What each makes a second: the median over rounds, in which all take their turn for `seconds`, after one to warm up."""
     seen: dict[str, list[float]] = {name: [] for name in makers}
-    for turn in range(rounds + 1):
+    for _ in range(rounds + 1):
         for name, make in makers.items():
-            began = time.perf_counter()
-            count = make()
-            if turn:
-                seen[name].append(count / (time.perf_counter() - began))
-    return {name: statistics.median(each) for name, each in seen.items()}
+            count, spent, began = 0, 0.0, time.perf_counter()
+            while count == 0 or spent < seconds:
+                count += make()
+                spent = time.perf_counter() - began
+            seen[name].append(count / spent)
+    return {name: statistics.median(each[1:]) for name, each in seen.items()}
 
 
 def main() -> int:
@@ -224,14 +225,14 @@ def main() -> int:
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:CORES])
     torch.set_num_threads(1 if given.smoke else CORES)
     torch.manual_seed(0)
-    n, few, rounds = (32, 2, 1) if given.smoke else (4 * BATCH, 64, given.rounds)
+    n, few, rounds, seconds = (32, 2, 1, 0.0) if given.smoke else (4 * BATCH, 64, given.rounds, 0.5)
     with tempfile.TemporaryDirectory() as folder:
         peers = {} if given.smoke else installed(Path(folder))
         said = {
-            "views at 28": rates(view_makers(1, n, peers), rounds),
-            "views at 32": rates(view_makers(3, n, peers), rounds),
-            "steps of the small network at 28": rates(small_makers(n, peers), rounds),
-            "steps of ResNet-18 at 32": rates(resnet_makers(few, peers), rounds),
+            "views at 28": rates(view_makers(1, n, peers), rounds, seconds),
+            "views at 32": rates(view_makers(3, n, peers), rounds, seconds),
+            "steps of the small network at 28": rates(small_makers(n, peers), rounds, seconds),
+            "steps of ResNet-18 at 32": rates(resnet_makers(few, peers), rounds, seconds),
         }
     short = False
     for what, whose, least in TARGETS:
