@@ -36,23 +36,24 @@ class DEPICT(Method):
         arxiv="1704.06327",
         told={"k"},
         tuned_on={"mnist", "mnist-test", "usps"},
-        tuning="ours: 4 trials (1 seed): from k-means on mnist-test, predictions that begin sharp and soft, ACC 0.722 and 0.738 "
-        "after 6 epochs; from a mixture, soft, 0.895 there and 0.844 on usps after 5, but 0.79 and 0.71 on other seeds. "
-        "Agglomeration took its place for its ACC on the codes of five autoencoders on each, 0.87 and 0.89",
+        tuning="ours: 7 trials (1 seed): from k-means on mnist-test, predictions that begin sharp and soft, ACC 0.722 and 0.738 "
+        "after 6 epochs; from a mixture, soft, 0.895 there and 0.844 on usps after 5, but 0.79 and 0.71 on other seeds; from "
+        "agglomeration, with 3 epochs on its clusters, 0.959 and 0.963; with 5 and a head begun at random, 0.954 on mnist-test. "
+        "Merging on weights and on a walk's probabilities compared by ACC on the codes of five autoencoders each",
         parts={"autoencoder": "ae_kmeans"},
         schedule="until the targets rest, at most 4000 epochs, after as many of pretraining (the authors' code)",
         deviations=[
             "fully connected layers in place of convolutions: at the same cost a convolutional autoencoder's codes start from a "
             "far lower ACC (0.51 against 0.70 on mnist-test)",
-            "agglomeration by graph degree linkage in place of path integrals, by the same authors on the same graph, and a head "
-            "that is computed from its clusters in place of one trained on them",
+            "path integrals to their leading order, of which the next is a hundredth",
+            "the head begins as the clusters' Gaussians have it and learns the first clusters for 3 epochs; the authors train "
+            "until a held-out tenth agrees no better",
             "the autoencoder is trained without noise, 256 images a batch, and its code has no tanh",
-            "12 epochs take the place of thousands; they repair no start: on mnist-test ACC was 0.82, 0.82, 0.94, 0.82 and 0.94 "
-            "after agglomeration and is 0.78, 0.78, 0.90, 0.78 and 0.90 in the end",
+            "12 epochs take the place of thousands",
         ],
         settings={
-            "smoke": {"epochs": 2},
-            "quick": {"epochs": 4},
+            "smoke": {"begin": 1, "epochs": 2},
+            "quick": {"begin": 2, "epochs": 4},
             "paper": {"epochs": 4000, "lr": 0.0001, "batch_size": 100},
         },
     )
@@ -62,20 +63,23 @@ class DEPICT(Method):
     power: int = 2  # 1: the paper's closed form; 2: its square, as in the authors' code
     lr: float = 0.001  # ours; the authors' code has 0.0001 and 4000 epochs
     batch_size: int = 256  # ours; the authors' code has 100
+    begin: int = 3  # ours: epochs on the first clusters; the authors train until a held-out tenth agrees no better
     epochs: int = 12  # ours, for the cost
     precision: str = "bf16"  # ours; codes, predictions and targets are float32
 
     def fit(self, inputs: Inputs, k: int | None, run: Run) -> None:
-        """Starts from agglomerated clusters of the autoencoder's codes; each epoch has targets of its own."""
+        """Learns agglomerated clusters of the autoencoder's codes first; then each epoch has targets of its own."""
         x = inputs.train
         self.network = copy.deepcopy(run.parts["autoencoder"].network).to(run.device).train()
         codes = self.embed(x)
-        self.head = posterior(*gaussians_of(codes, linked(codes, k))).to(run.device)
+        labels = linked(codes, k)
+        self.head = posterior(*gaussians_of(codes, labels)).to(run.device)
+        first = F.one_hot(labels, k).float().to(run.device)
         predicted = self.assign_soft(x).to(run.device)
         optimiser = torch.optim.Adam([*self.network.parameters(), *self.head.parameters()], lr=self.lr, fused=True)
         keep = {"network": self.network, "head": self.head, "optimiser": optimiser, "predicted": predicted}
-        for _ in run.epochs(self.epochs, keep=keep):
-            target = balanced(predicted, self.power)
+        for epoch in run.epochs(self.begin + self.epochs, keep=keep):
+            target = first if epoch < self.begin else balanced(predicted, self.power)
             for rows in batches(len(x), self.batch_size, run.generator):
                 with autocast(self.precision, run.device):
                     clean, code, rebuilt = self.passes(flat(x[rows].to(run.device)))
@@ -130,7 +134,7 @@ def balanced(p: Tensor, power: int) -> Tensor:
 
     q_ik = (p_ik / (Σ_i' p_i'k)^½) / Σ_k' (p_ik' / (Σ_i' p_i'k')^½)
     """
-    weight = (p / p.sum(0, keepdim=True).sqrt()) ** power
+    weight = (p / p.sum(0, keepdim=True).sqrt().clamp_min(1e-12)) ** power  # no row may predict a cluster at all
     return weight / weight.sum(1, keepdim=True)
 
 

@@ -43,7 +43,8 @@ def test_centres_follow_dcn_equation_8() -> None:
 
 def test_loss_is_that_of_dcn(autoencoder: AeKmeans) -> None:
     """The gradient of DCN's first step is that of ‖x − x'‖² + λ/2 ‖f(x) − M s‖², mean over rows, written out."""
-    method, _ = train(DCN(epochs=1, batch_size=90, weight=0.7, lr=0.0, precision="fp32"), {"autoencoder": autoencoder})
+    plan = {"start": "kmeans", "epochs": 1, "batch_size": 90, "lr": 0.0, "precision": "fp32"}
+    method, _ = train(DCN(weight=0.7, **plan), {"autoencoder": autoencoder})
     network, x = copy.deepcopy(autoencoder.network), flat(strokes())
     network.zero_grad()
     start = autoencoder.embed(strokes())

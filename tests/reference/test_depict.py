@@ -7,10 +7,13 @@ import copy
 import pytest
 import torch
 from drawn import K, strokes, train
+from sklearn.metrics import adjusted_rand_score
+from torch import nn
 
 from methods.autoencoder.ae_kmeans import AeKmeans
 from methods.autoencoder.depict import DEPICT, balanced, layered, posterior
 from methods.parts.batches import flat
+from methods.parts.linkage import linked
 from methods.parts.targets import sharpened
 
 
@@ -41,7 +44,7 @@ def test_head_starts_from_mahalanobis_distances() -> None:
 
 def test_loss_is_that_of_depict(autoencoder: AeKmeans) -> None:
     """Without noise, the gradient of the first step is that of cross-entropy and all reconstructions, written out."""
-    plan = {"epochs": 1, "batch_size": 90, "lr": 0.0, "dropouts": (0.0, 0.0), "precision": "fp32", "inner": 0.3}
+    plan = {"begin": 0, "epochs": 1, "batch_size": 90, "lr": 0.0, "dropouts": (0.0, 0.0), "precision": "fp32", "inner": 0.3}
     method, _ = train(DEPICT(**plan), {"autoencoder": autoencoder})
     network, x = copy.deepcopy(autoencoder.network), flat(strokes())
     network.zero_grad()
@@ -64,6 +67,19 @@ def test_loss_is_that_of_depict(autoencoder: AeKmeans) -> None:
     assert found == pytest.approx((errors[0] + 0.3 * (errors[1] + errors[2])).item(), rel=1e-5)
 
 
+def test_network_learns_the_first_clusters(autoencoder: AeKmeans, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A head that knows nothing is taught the agglomerated clusters before any target; without those epochs it isn't."""
+    first = linked(autoencoder.embed(strokes()), K)
+    monkeypatch.setattr("methods.autoencoder.depict.posterior", lambda means, within: nn.Linear(*means.T.shape))
+
+    def agreement(begin: int) -> float:
+        method, _ = train(DEPICT(begin=begin, epochs=0, batch_size=30, lr=0.003), {"autoencoder": autoencoder})
+        return adjusted_rand_score(first, method.assign(strokes()))
+
+    assert agreement(15) > 0.9
+    assert agreement(0) < 0.7
+
+
 def test_prior_keeps_all_clusters() -> None:
     """Targets of targets end with every cluster in use; sharpened without the sizes, they end in one."""
     balance = plain = (
@@ -84,7 +100,7 @@ def test_prior_keeps_clusters_of_a_network(autoencoder: AeKmeans, monkeypatch: p
         return head
 
     monkeypatch.setattr("methods.autoencoder.depict.posterior", biased)
-    plan = {"epochs": 20, "batch_size": 30, "dropouts": (0.1, 0.1), "lr": 0.003}
+    plan = {"begin": 0, "epochs": 20, "batch_size": 30, "dropouts": (0.1, 0.1), "lr": 0.003}
     kept, _ = train(DEPICT(**plan), {"autoencoder": autoencoder})
     monkeypatch.setattr("methods.autoencoder.depict.balanced", lambda p, power: p**power / (p**power).sum(1, keepdim=True))
     lost, _ = train(DEPICT(**plan), {"autoencoder": autoencoder})
