@@ -4,7 +4,7 @@ Caron, Bojanowski, Joulin, Douze, "Deep Clustering for Unsupervised Learning of 
 arXiv:1807.05520.
 Idea: even a random network's features are better than chance; clusters of them are a weak supervision, and each turn
 strengthens it. Clusters have no order, so the classifier starts anew with each turn; and images are drawn alike from all
-clusters, or else a network that knows only the largest would have little loss (section 3.2).
+clusters, or else a network that knows only the largest would have little loss.
 Deviates: see the card.
 """
 
@@ -65,7 +65,7 @@ class DeepCluster(FromViews):
         self.memory = Memory(labels=torch.zeros(len(x), dtype=torch.long))
 
     def before_epoch(self, epoch: int, x: Tensor, run: Run) -> None:
-        """Whitened features, k-means, a new classifier (section 3.2 and appendix)."""
+        """Whitened features, k-means, a new classifier."""
         if epoch % self.every == 0:
             z = whitened(through(self.network, x, Tensor.float), self.components)
             self.memory.labels.copy_(lloyd(z, self.clusters, run, iterations=self.iterations)[1])

@@ -49,13 +49,13 @@ class InvariancePropagation(FromViews):
     )
 
     hidden: int = 256  # ours, twice the backbone's width
-    projection: int = 128  # section 4
+    projection: int = 128  # the authors' code
     temperature: float = 0.2  # the authors' code, with an MLP head
     memory: float = 0.5  # the authors' code: the part of an old feature that stays
-    neighbours: int = 4  # k of section 3.1
-    steps: int = 3  # l of section 3.1
-    positives: int = 50  # the hardest of at most 84; section 3.2
-    share: float = 0.6  # λ of the propagated term; section 4
+    neighbours: int = 4  # k; the authors' code
+    steps: int = 3  # l; the authors' code
+    positives: int = 50  # the hardest of at most 84; the authors' code
+    share: float = 0.6  # λ of the propagated term; the authors' code
     alone: int = 8  # ours: epochs with the instance term only; the authors have 30
 
     def heads(self, width: int) -> nn.Module:
@@ -78,7 +78,7 @@ class InvariancePropagation(FromViews):
         return [self.look(images.shape[1])(images, run.generator)]
 
     def loss(self, views: list[Tensor], rows: Tensor) -> Tensor:
-        """The instance term, and the propagated one (equations 3 to 5)."""
+        """The instance term, and the propagated one."""
         v = F.normalize(self.outputs(nn.Sequential(self.network, self.projector), views[0]), dim=1)
         rows = rows.to(v.device)
         similarity = v @ self.bank.rows.T / self.temperature
@@ -111,7 +111,7 @@ def reached(near: Tensor, rows: Tensor, steps: int) -> Tensor:
 
 
 def propagated(similarity: Tensor, rows: Tensor, found: Tensor, count: int) -> Tensor:
-    """−log of the hard positives' share among all images but the own one, a scalar (equation 4).
+    """−log of the hard positives' share among all images but the own one, a scalar.
 
     similarity: [b, n] over the temperature; found: [b, n] bool, of which the `count` least similar are the hard positives.
     Rows that reached nothing have no say.

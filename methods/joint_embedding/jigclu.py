@@ -49,12 +49,12 @@ class JigClu(FromViews):
 
     hidden: int = 128  # the backbone's width, as in the authors' code
     projection: int = 128  # the authors' code
-    overlap: float = 0.3  # of neighbouring patches, as part of half the image's side; section 3.2 and the authors' code
+    overlap: float = 0.3  # of neighbouring patches, as part of half the image's side; the authors' code
     temperature: float = 0.3  # the authors' code
-    location: float = 1.0  # weight β of the location branch; section 3.4
+    location: float = 1.0  # weight β of the location branch; the authors' code
 
     def heads(self, width: int) -> list[nn.Module]:
-        """The clustering branch, an MLP, and the location branch, a linear layer (section 3.3)."""
+        """The clustering branch, an MLP, and the location branch, a linear layer."""
         self.projector = projector(width, self.hidden, self.projection)
         self.locator = nn.Linear(width, 4)
         return [self.projector, self.locator]
@@ -70,7 +70,7 @@ class JigClu(FromViews):
         return [montage(patches[self._order])]
 
     def loss(self, views: list[Tensor], rows: Tensor) -> Tensor:
-        """Equation 3: the clustering loss and the location loss, on the mean features of each patch."""
+        """The clustering loss and the location loss, on the mean features of each patch."""
         planes = self.outputs(Plane(self.network), views[0])
         features = cut(F.adaptive_avg_pool2d(planes, 2)).flatten(1)
         # patch i of the shuffled ones was number order[i] before: images first, then the next corner of all images
@@ -98,7 +98,7 @@ def cut(pictures: Tensor) -> Tensor:
 
 
 def clustering(z: Tensor, image: Tensor, temperature: float) -> Tensor:
-    """Equation 1: −log of each partner's share among all other patches, mean over partners and patches: a scalar.
+    """−log of each partner's share among all other patches, mean over partners and patches: a scalar.
 
     z: [m, d], normalised here; image: [m] int64, patches with the same number are partners.
     """

@@ -54,12 +54,12 @@ class ODC(FromViews):
     hidden: int = 256  # ours, twice the backbone's width; the authors' code has 512
     projection: int = 128  # ours; the authors' code has 256
     clusters: int = 100  # ours, ten times the classes of most sets, as in the paper
-    part: float = 0.5  # of a new feature in the memory; section 3.2 and the authors' code
-    every: int = 10  # steps from one change of the centres to the next; section 3.2
+    part: float = 0.5  # of a new feature in the memory; the authors' code
+    every: int = 10  # steps from one change of the centres to the next; the authors' code
     still: int = 5  # ours: epochs with the first labels
     components: int = 64  # ours, as DeepCluster's here; of the first labels
     small: float = 0.15  # of an equal share; the authors' code: 20 of 128
-    power: float = 0.5  # of a cluster's size, in its weight; section 3.3
+    power: float = 0.5  # of a cluster's size, in its weight; the authors' code
 
     def heads(self, width: int) -> list[nn.Module]:
         """A neck, whose output the memory holds, and a linear classifier."""
@@ -92,7 +92,7 @@ class ODC(FromViews):
         return [self.look(images.shape[1])(images, run.generator)]
 
     def loss(self, views: list[Tensor], rows: Tensor) -> Tensor:
-        """Cross-entropy with the memory's labels, weighted (section 3.3)."""
+        """Cross-entropy with the memory's labels, weighted."""
         z = self.outputs(nn.Sequential(self.network, self.neck), views[0])
         self._seen = rows.to(z.device), z.detach()
         weights = weight(self.memory.labels.bincount(minlength=self.clusters), self.power)
@@ -110,7 +110,7 @@ class ODC(FromViews):
             self._renew()
 
     def _renew(self) -> None:
-        """Centres from the memory; then small clusters are dissolved and large ones split (section 3.3)."""
+        """Centres from the memory; then small clusters are dissolved and large ones split."""
         memory = self.memory
         memory.labels.copy_(regrouped(memory.rows, memory.labels, self.clusters, self.small, self._run))
         memory.centres.copy_(means(memory.rows, memory.labels, self.clusters)[0])

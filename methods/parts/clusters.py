@@ -28,7 +28,7 @@ def lloyd(z: Tensor, k: int, run: Run, *, iterations: int, spherical: bool = Fal
     """Centres [k, d] and labels [n] int64 of rows z [n, d] after Lloyd's iterations from k random rows (at most n).
 
     spherical: rows have length one, and so have centres. A cluster that lost all its rows goes on beside another's centre
-    (Caron et al., arXiv 1807.05520, section 3.2); after the last iteration a few may be empty.
+    (Caron et al., arXiv 1807.05520, “Avoiding trivial solutions”); after the last iteration a few may be empty.
     """
     centres = z[torch.randperm(len(z), generator=run.generator)[:k].to(z.device)]
     for _ in range(iterations):
