@@ -19,6 +19,7 @@ from methods.joint_embedding import (
     invariance_propagation,
     jigclu,
     odc,
+    sela,
 )
 from methods.parts.clusters import lloyd, means, nearest, whitened
 from methods.parts.engine import FromViews
@@ -26,7 +27,7 @@ from methods.parts.planes import Plane
 from methods.run import Run
 
 FAMILY = [
-    *("deepcluster_v2", "deepcluster", "odc", "byol_closed_form"),
+    *("deepcluster_v2", "deepcluster", "sela", "odc", "byol_closed_form"),
     *(
         "invariance_propagation",
         "jigclu",
@@ -192,6 +193,41 @@ def test_deepcluster_s_classifier_starts_anew_with_each_turn() -> None:
     assert [len(list(module.parameters())) for module in method._trained] == [len(list(method.network.parameters()))]
 
 
+def test_sela_s_labels_are_sinkhorn_knopp_s() -> None:
+    """Equations 5 to 8 in double precision: scaling vectors for P^λ, then the largest entry of each row."""
+    scores = 2 * rows(60, 6)
+    p = scores.double().softmax(1) ** 10
+    r, c = torch.ones(6).double() / 6, torch.ones(60).double() / 60
+    for _ in range(300):
+        r = (1 / 6) / (p.T @ c)
+        c = (1 / 60) / (p @ r)
+    assert torch.equal(sela.fair_labels(scores, 10.0, 300), (c[:, None] * p * r).argmax(1))
+
+
+def test_sela_s_labels_use_clusters_alike() -> None:
+    """Where the network puts every image in one cluster, the labels still have nearly equal shares; free ones don't."""
+    scores = rows(800, 8) + 6 * torch.eye(8)[0]
+    assert scores.argmax(1).bincount(minlength=8).max() > 790
+    shares = sela.fair_labels(scores, 10.0, 30).bincount(minlength=8)
+    assert shares.min() > 70
+    assert shares.max() < 130
+
+
+def test_sela_averages_its_heads() -> None:
+    """The loss is the mean over heads of the cross-entropy with that head's labels, which change in turn."""
+    method, twin = made("sela"), made("sela")
+    said = twin.classifier(twin.network(images())).view(N, 2, 8)
+    wanted = sum(crossed(said[:, head], method.memory.labels[head]) for head in range(2)) / 2
+    assert abs(float(method.loss([images()], torch.arange(N)).detach()) - wanted) < 1e-5
+    labels = method.memory.labels.clone()
+    for epoch, changed in ((1, False), (5, True), (6, False), (7, True)):
+        method.still, method.every = 5, 2
+        method.memory.labels.copy_(labels)
+        nn.init.normal_(method.classifier.weight)
+        method.before_epoch(epoch, images(), Run(seed=0))
+        assert torch.equal(method.memory.labels, labels) != changed
+
+
 def test_odc_s_memory_is_equations_1_and_2() -> None:
     """A stored feature moves half-way to the new one, and its label is that of the centre it then is nearest to."""
     method = made("odc", every=10**6, still=0)
@@ -292,7 +328,7 @@ def test_invariance_propagates_along_the_graph() -> None:
         assert near[i].tolist() == order[:2]
 
 
-def test_the_propagated_term_is_equation_4() -> None:
+def test_the_propagated_term_is_the_paper_s() -> None:
     """−log of the share that the least similar of the reached images have among all but the own one."""
     similarity, own = rows(5, 12), torch.tensor([0, 3, 5, 7, 11])
     found = torch.rand(5, 12, generator=torch.Generator().manual_seed(2)) < 0.5
@@ -343,7 +379,7 @@ def test_jigclu_s_montages_come_apart_again(monkeypatch: pytest.MonkeyPatch) -> 
     assert not torch.equal(method._order, torch.arange(32))
 
 
-def test_jigclu_s_clustering_loss_is_equation_1() -> None:
+def test_jigclu_s_clustering_loss_is_the_paper_s() -> None:
     """−log of each partner's share among all other patches, mean over three partners, then over patches."""
     z, image = unit(12, 5), torch.arange(12) % 3
     wanted = 0.0
@@ -353,7 +389,7 @@ def test_jigclu_s_clustering_loss_is_equation_1() -> None:
     assert close(jigclu.clustering(3 * z, image, 0.3), wanted)
 
 
-def test_jigclu_is_equation_3() -> None:
+def test_jigclu_is_both_losses() -> None:
     """The clustering loss and the cross-entropy of corners, on features averaged over each quarter of the plane."""
     method, twin = made("jigclu"), made("jigclu")
     views = method.draw(images(8), Run(seed=0))
