@@ -1,6 +1,7 @@
 """Times views and training steps against torchvision, kornia and lightly, side by side in one run; prints rates and ratios.
 
     PYTHONPATH=. python tests/speed/views.py            # some minutes, on two cores
+    PYTHONPATH=. python tests/speed/views.py --busy     # on a machine that has other work: one thread, CPU seconds, no workers
     PYTHONPATH=. python tests/speed/views.py --smoke    # seconds, without the others; what CI runs
 
 Kornia and lightly are installed for the run into a temporary folder, torchvision is among the development packages; what can't
@@ -201,15 +202,20 @@ def resnet_makers(n: int, peers: dict[str, Any]) -> dict[str, Work]:
     return makers
 
 
-def rates(makers: dict[str, Work], rounds: int, seconds: float) -> dict[str, float]:
-    """What each makes a second: the median over rounds, in which all take their turn for `seconds`, after one to warm up."""
+def rates(makers: dict[str, Work], rounds: int, seconds: float, busy: bool = False) -> dict[str, float]:
+    """What each makes a second: the median over rounds, in which all take their turn for `seconds`, after one to warm up.
+
+    busy: in seconds of this process's CPU, without makers that have workers.
+    """
+    clock = time.process_time if busy else time.perf_counter
+    makers = {name: make for name, make in makers.items() if not (busy and name.endswith("workers"))}
     seen: dict[str, list[float]] = {name: [] for name in makers}
     for _ in range(rounds + 1):
         for name, make in makers.items():
-            count, spent, began = 0, 0.0, time.perf_counter()
+            count, spent, began = 0, 0.0, clock()
             while count == 0 or spent < seconds:
                 count += make()
-                spent = time.perf_counter() - began
+                spent = clock() - began
             seen[name].append(count / spent)
     return {name: statistics.median(each[1:]) for name, each in seen.items()}
 
@@ -218,21 +224,22 @@ def main() -> int:
     """Times all, prints it, and fails where a ratio falls short."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--smoke", action="store_true")
+    parser.add_argument("--busy", action="store_true")
     parser.add_argument("--rounds", type=int, default=5)
     given = parser.parse_args()
     warnings.simplefilter("ignore")  # the others'
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:CORES])
-    torch.set_num_threads(1 if given.smoke else CORES)
+    torch.set_num_threads(1 if given.smoke or given.busy else CORES)
     torch.manual_seed(0)
     n, few, rounds, seconds = (32, 2, 1, 0.0) if given.smoke else (4 * BATCH, 64, given.rounds, 0.5)
     with tempfile.TemporaryDirectory() as folder:
         peers = {} if given.smoke else installed(Path(folder))
         said = {
-            "views at 28": rates(view_makers(1, n, peers), rounds, seconds),
-            "views at 32": rates(view_makers(3, n, peers), rounds, seconds),
-            "steps of the small network at 28": rates(small_makers(n, peers), rounds, seconds),
-            "steps of ResNet-18 at 32": rates(resnet_makers(few, peers), rounds, seconds),
+            "views at 28": rates(view_makers(1, n, peers), rounds, seconds, given.busy),
+            "views at 32": rates(view_makers(3, n, peers), rounds, seconds, given.busy),
+            "steps of the small network at 28": rates(small_makers(n, peers), rounds, seconds, given.busy),
+            "steps of ResNet-18 at 32": rates(resnet_makers(few, peers), rounds, seconds, given.busy),
         }
     short = False
     for what, whose, least in TARGETS:
