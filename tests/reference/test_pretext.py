@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -14,6 +15,7 @@ import methods
 from datasets.base import Inputs
 from methods.joint_embedding import (
     byol_closed_form,
+    cpc,
     deepcluster,
     deepcluster_v2,
     invariance_propagation,
@@ -22,16 +24,14 @@ from methods.joint_embedding import (
     sela,
 )
 from methods.parts.clusters import lloyd, means, nearest, whitened
+from methods.parts.encoders import encoder
 from methods.parts.engine import FromViews
-from methods.parts.planes import Plane
+from methods.parts.planes import Patches, Plane
 from methods.run import Run
 
 FAMILY = [
     *("deepcluster_v2", "deepcluster", "sela", "odc", "byol_closed_form"),
-    *(
-        "invariance_propagation",
-        "jigclu",
-    ),
+    *("invariance_propagation", "jigclu", "cpc", "clusterfit"),
 ]
 N = 64
 
@@ -61,6 +61,7 @@ def made(name: str, **changes: object) -> FromViews:
     torch.manual_seed(0)
     method = methods.get(name)(**{**methods.configure(name, kind="grey", budget="smoke"), "precision": "fp32", **changes})
     method.build((1, 28, 28), None)
+    method._pretext = rows(N, 16)  # of clusterfit
     run, x = Run(seed=0), images()
     method.begin(x, run)
     method.before_epoch(0, x, run)
@@ -399,3 +400,73 @@ def test_jigclu_is_both_losses() -> None:
     together = jigclu.clustering(twin.projector(features), method._order % 8, 0.3)
     wanted = float(together.detach()) + crossed(twin.locator(features), method._order // 8)
     assert abs(float(method.loss(views, torch.arange(8)).detach()) - wanted) < 1e-4
+
+
+@pytest.mark.parametrize("name", ["small", "resnet18"])
+def test_a_plane_s_mean_is_the_backbone_s_output(name: str) -> None:
+    """What `Plane` gives, averaged over places, is the backbone's embedding; patches are seen each by itself."""
+    network = encoder((3, 16, 16), name).eval()
+    x = torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        assert torch.allclose(Plane(network)(x).mean(dim=(2, 3)), network(x), atol=1e-5)
+        tiles = Patches(network, 0.5)(x)
+        assert tiles.shape == (2, network.width, 3, 3)
+        assert torch.allclose(tiles[:, :, 1, 2], network(x[:, :, 4:12, 8:16]), atol=1e-5)
+    with pytest.raises(ValueError, match="no plane"):
+        Plane(nn.Sequential(nn.Conv2d(3, 4, 3)))(x)
+
+
+def test_cpc_is_equation_4() -> None:
+    """−log of the own patch's share among the patches at its place in the batch and all others of its image."""
+    z, said, skipped = rows(4 * 6, 5).view(4, 6, 5), rows(4 * 4, 5, 1).view(4, 4, 5), 2
+    wanted = 0.0
+    for i in range(4):
+        for place in range(4):
+            target = place + skipped
+            scores = {(j, target): math.exp(float(said[i, place] @ z[j, target])) for j in range(4)}
+            scores |= {(i, q): math.exp(float(said[i, place] @ z[i, q])) for q in range(6)}
+            wanted -= math.log(scores[i, target] / sum(scores.values())) / 16
+    assert close(cpc.infonce(said, z, skipped), wanted)
+
+
+def test_cpc_s_context_knows_nothing_below() -> None:
+    """Another lower row changes no context above it; another upper row does change those below."""
+    context = made("cpc").context
+    z = rows(2 * 128, 36).view(2, 128, 6, 6)
+    lower, upper = z.clone(), z.clone()
+    lower[:, :, 4:] += 1
+    upper[:, :, 2] += 1
+    with torch.no_grad():
+        c, below, above = context(z), context(lower), context(upper)
+    assert torch.equal(c[:, :, :4], below[:, :, :4])
+    assert not torch.allclose(c[:, :, 3], above[:, :, 3])
+
+
+def test_cpc_predicts_rows_below() -> None:
+    """The loss is that of W_k·c at the place k rows up, for each k, mean over k; a 3×3 grid has two."""
+    method, twin = made("cpc"), made("cpc")
+    z = twin.network[0](images())
+    assert z.shape == (N, 128, 3, 3)
+    assert torch.allclose(twin.network(images())[:, 4::9], z[:, :, 1, 1], atol=1e-5)
+    c = twin.context(z)
+    terms = []
+    for ahead in (1, 2):
+        said = [twin.predictions[ahead - 1](c[:, :, row, column]) for row in range(3 - ahead) for column in range(3)]
+        terms.append(float(cpc.infonce(torch.stack(said, 1), z.flatten(2).transpose(1, 2), 3 * ahead).detach()))
+    assert abs(float(method.loss([images()], torch.arange(N)).detach()) - sum(terms) / 2) < 1e-4
+
+
+def test_clusterfit_learns_the_clusters_of_its_part() -> None:
+    """Labels are clusters of the part's features, whatever their length; the network is a new one and the part stays."""
+    groups = torch.arange(N) % 4
+    features = (F.one_hot(groups, 16).float() + 0.01 * rows(N, 16)) * torch.linspace(1, 9, N)[:, None]
+    part = SimpleNamespace(embed=lambda x: features)
+    torch.manual_seed(0)
+    method = methods.get("clusterfit")(epochs=1, batch=64, warm_up=0, clusters=16)
+    method.fit(Inputs("image", (255 * images()).to(torch.uint8)), None, Run(seed=0, parts={"pretext": part}))
+    labels = method.memory.labels
+    assert all(groups[labels == label].unique().numel() == 1 for label in labels.unique())
+    method, twin = made("clusterfit"), made("clusterfit")
+    said = twin.classifier(twin.network(images()))
+    assert abs(float(method.loss([images()], torch.arange(N)).detach()) - crossed(said, method.memory.labels)) < 1e-5
+    assert isinstance(method.network, nn.Module)
