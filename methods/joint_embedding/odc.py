@@ -46,7 +46,7 @@ class ODC(FromViews):
             "AdamW in place of SGD with steps; 100 clusters in place of 10,000; a cluster is small below 0.15 of an equal share, "
             "as the authors' 20 images of 128",
             "the first labels are clusters of whitened features and stand for five epochs: an epoch here has 39 steps. "
-            "With k-means on the random neck's features, as the authors', kNN was that of an untrained network after 15 epochs; with "
+            "With k-means on the random neck's features, as the authors', kNN after 15 epochs was an untrained network's; with "
             "labels that change at once it was 0.85 in place of 0.94 on a quarter of mnist-test",
             "one preset of views for all methods of this family: crops of half the image or more",
         ),
