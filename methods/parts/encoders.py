@@ -4,6 +4,7 @@ for vectors.
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,14 +20,16 @@ NAMES = ("small", "resnet18", "vit_tiny")
 TIMM = "timm:"
 
 
-def encoder(shape: Sequence[int], name: str = "small", **sizes: Any) -> nn.Module:
+def encoder(shape: Sequence[int], name: str = "small") -> nn.Module:
     """A backbone for inputs of `shape` ([c, h, w] or [d]); its attribute `width` is the embedding's dimension.
 
     small: 0.1 M (grey) or 0.25 M (colour) parameters. resnet18: He et al. (arXiv 1512.03385) with the stem for small
     images of SimCLR's appendix B.9: 3×3, stride 1, no max-pooling. vit_tiny: 5.4 M parameters, patches of 4×4. timm:NAME: a
     model of timm with random weights and without its head, by the extra `features`. Vectors get an MLP under any name.
-    sizes: small has widths, resnet18 has first, vit_tiny has patch, width, depth and heads, and timm's models what they take.
+    Sizes stand in brackets, as in `vit_tiny(depth=6, width=96)`: small has widths, resnet18 has first, vit_tiny has patch,
+    width, depth and heads, and timm's models what they take.
     """
+    name, sizes = sized(name)
     if name not in NAMES and not name.startswith(TIMM):
         raise ValueError(f"no encoder {name!r}; allowed: {', '.join(NAMES)}, {TIMM}NAME")
     if len(shape) == 1:
@@ -38,6 +41,22 @@ def encoder(shape: Sequence[int], name: str = "small", **sizes: Any) -> nn.Modul
     else:
         network = (ResNet18 if name == "resnet18" else SmallConvNet)(shape[0], **sizes)
     return network.to(memory_format=torch.channels_last)
+
+
+def sized(name: str) -> tuple[str, dict[str, Any]]:
+    """A backbone's name and its sizes.
+
+    >>> sized("small(widths=(8, 16, 32, 64))")
+    ('small', {'widths': (8, 16, 32, 64)})
+    """
+    bare, bracket, _ = name.partition("(")
+    try:
+        call = ast.parse(f"f{name.removeprefix(bare)}" if bracket else "f()", mode="eval").body
+        assert isinstance(call, ast.Call)
+        assert not call.args
+        return bare, {str(one.arg): ast.literal_eval(one.value) for one in call.keywords}
+    except (SyntaxError, ValueError, AssertionError):
+        raise ValueError(f"encoder {name!r} can't be read; sizes are given as in vit_tiny(depth=6, width=96)") from None
 
 
 def projector(width: int, hidden: int, out: int, *, layers: int = 2) -> nn.Sequential:

@@ -34,9 +34,9 @@ def test_encoders_take_small_views(name, shape):
 def test_sizes_are_configured(shape):
     """Widths, depth and patches follow what is asked for, and more weights come of more."""
     channels = shape[0]
-    assert encoder(shape, "small", widths=(4, 8, 12, 20)).width == 20
-    assert encoder(shape, "resnet18", first=8).width == 64
-    small = encoder(shape, "vit_tiny", patch=4, width=48, depth=2, heads=2)
+    assert encoder(shape, "small(widths=(4, 8, 12, 20))").width == 20
+    assert encoder(shape, "resnet18(first=8)").width == 64
+    small = encoder(shape, "vit_tiny(patch=4, width=48, depth=2, heads=2)")
     assert small.tokens(_images(shape)).shape == (3, 1 + (shape[-1] // 4) ** 2, 48)
     each, per_block = 48 * (16 * channels + 1) + 48 + 2 * 48, 12 * 48**2 + 13 * 48
     assert sum(weight.numel() for weight in small.parameters()) == each + 2 * per_block
@@ -44,9 +44,12 @@ def test_sizes_are_configured(shape):
         small(_images(shape)).square().sum().backward()
     assert all(weight.grad.abs().sum() > 0 for weight in small.parameters())
     with pytest.raises(ValueError, match="whole numbers of patches"):
-        encoder(shape, "vit_tiny", patch=5)
+        encoder(shape, "vit_tiny(patch=5)")
     with pytest.raises(ValueError, match="vit_tiny, timm:NAME"):
         encoder(shape, "vit_huge")
+    for wrong in ("small(8)", "small(widths=", "small(widths=open('x'))"):
+        with pytest.raises(ValueError, match="can't be read; sizes are given as in vit_tiny"):
+            encoder(shape, wrong)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -119,15 +122,15 @@ def test_vits_places_tell_patches_apart():
     assert (network(x) - moved).abs().max() > 1e-3
 
 
-@pytest.mark.parametrize(("name", "sizes"), [("test_resnet", {}), ("test_vit", {"patch_size": 4}), ("test_efficientnet", {})])
+@pytest.mark.parametrize("name", ["test_resnet", "test_vit(patch_size=4)", "test_efficientnet"])
 @pytest.mark.parametrize("shape", SHAPES)
-def test_timms_models(name, sizes, shape):
+def test_timms_models(name, shape):
     """A model of timm takes grey and colour images of small sides and gives its width; the seed gives its weights."""
     pytest.importorskip("timm", reason="the extra `features` is not installed")
     torch.manual_seed(0)
-    network = encoder(shape, f"timm:{name}", **sizes).eval()
+    network = encoder(shape, f"timm:{name}").eval()
     torch.manual_seed(0)
-    again = encoder(shape, f"timm:{name}", **sizes).eval()
+    again = encoder(shape, f"timm:{name}").eval()
     with torch.no_grad():
         got = network(_images(shape))
         assert torch.equal(got, again(_images(shape)))
