@@ -133,8 +133,9 @@ def test_a_collapse_is_flagged(bare: bool) -> None:
     method.heads = without if bare else heads
     torch.manual_seed(0)
     run = Run(seed=0)
-    method.fit(blots(), None, run)
+    method.fit(blots(128), None, run)
     assert run.describe()["flags"] == ["collapsed_features"] * bare
+    assert (run.curve["projected_std"][-1] < 0.2) == bare
     assert {len(curve) for curve in run.curve.values()} == {20}
     assert set(run.curve) == {"loss", "effective_rank", "feature_std", "uniformity", "alignment", "projected_std"}
 

@@ -315,20 +315,6 @@ def small(name: str, **changes: object) -> FromViews:
     return methods.get(name)(**{**methods.configure(name, kind="colour", budget="smoke"), **given})
 
 
-def test_byol_needs_its_predictor() -> None:
-    """Without a predictor, target and online network fall together; with it they don't."""
-    bare = small("byol", tau=0.9)
-    heads = bare.heads
-
-    def without(width: int) -> list[nn.Module]:
-        made = heads(width)
-        bare.predictor = nn.Identity()
-        return made[:1]
-
-    bare.heads = without
-    assert spread(projections(bare)) < 0.5 * spread(projections(small("byol", tau=0.9)))
-
-
 def test_simsiam_needs_its_stopped_gradient() -> None:
     """With the gradient let through both ways, all images fall together."""
     let = small("simsiam")
