@@ -1,0 +1,1 @@
+"""Networks that say the cluster themselves: by neighbours, mutual information, contrast or transport."""
