@@ -96,7 +96,7 @@ def test_scan_is_equation_2() -> None:
 def test_scan_collapses_without_its_entropy() -> None:
     """With λ = 5 it finds the kinds that neighbours share; with λ = 0 clusters stay empty, which a record calls collapsed."""
     settings = {"epochs": 12, "lr": 1e-2, "near": 5, "count": 2}
-    method, table = trained("scan", 60, {"pretext": pretext()}, **settings)
+    _, table = trained("scan", 60, {"pretext": pretext()}, **settings)
     assert table.max(1).values.sum() > 0.9 * 60
     assert (table.sum(0) > 0).all()
     _, table = trained("scan", 60, {"pretext": pretext()}, entropy=0.0, **settings)
