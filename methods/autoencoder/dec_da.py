@@ -48,6 +48,8 @@ class DECDA(SelfTrained):
             "centres start from agglomeration by path integrals, as DEPICT's do, not k-means, and the code's basis is changed so "
             "that its clusters are round: after 100 epochs of pretraining, not 500, k-means splits digits by slant, and in three "
             "seeds on mnist-test its ACC was 0.76, 0.80 and 0.80, that of agglomeration 0.93",
+            "0.970 on usps and 0.965 on mnist-test, short of 0.987 and 0.983 of the authors' best variant. A start by UMAP's "
+            "layout, of ACC 0.964 and 0.942, ended no higher: after 600 steps at a constant 0.001 at 0.969 and 0.956",
             "Adam at 0.0003, falling, in place of SGD: at 0.001 ACC falls again after some 600 steps, on usps from 0.97 to 0.95",
             "900 steps of clustering at most, not 20,000",
             "codes are scaled after pretraining",
