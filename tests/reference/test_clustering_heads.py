@@ -15,8 +15,9 @@ import methods
 from benchmark.ground.errors import UserError
 from datasets.base import Inputs
 from methods.base import Method
-from methods.clustering import cc, iic, scan, scan_selflabel
+from methods.clustering import cc, iic, scan, scan_selflabel, temi
 from methods.parts.heads import Heads, begin_as, neighbours, one_of
+from methods.parts.teacher import Teacher
 from methods.run import Run
 
 K = 3
@@ -41,7 +42,7 @@ def trained(name: str, n: int, parts: dict[str, Method] | None = None, **changes
     torch.manual_seed(0)
     torch.set_num_threads(1)
     x, kind = bars(n)
-    settings = {**methods.configure(name, kind="grey", budget="smoke"), "precision": "fp32", "batch": n // 2, **changes}
+    settings = {**methods.configure(name, kind="grey", budget="smoke"), "batch": n // 2, **changes}
     method = methods.get(name)(**settings)
     run = Run(seed=0, parts=parts)
     method.fit(Inputs("image", x), K, run)
@@ -255,3 +256,38 @@ def test_cc_finds_the_kinds() -> None:
     """On bars, from nothing."""
     _, table = trained("cc", 60, epochs=16, lr=1e-2)
     assert pure(table)
+
+
+def test_temi_is_its_formula() -> None:
+    """−w (pmi(x, x') + pmi(x', x)) / 2 for each head, w averaged over heads, and the moving shares, written out."""
+    torch.manual_seed(0)
+    method = methods.get("temi")(remember=0.7)
+    method.students = Heads(temi.Head(4, 8, 5, K, 0.5) for _ in range(2))
+    teacher = Teacher(Heads(temi.Head(4, 8, 5, K, 0.5) for _ in range(2)))
+    pair, share = logits(10, 4), torch.tensor([[0.5, 0.3, 0.2], [0.2, 0.2, 0.6]])
+    with torch.no_grad():
+        s, t = method.students(pair).softmax(2), teacher(pair).softmax(2)
+    shares = [[0.7 * float(share[h, c]) + 0.3 * float(t[h, :, c].mean()) for c in range(K)] for h in range(2)]
+    found = method._step(pair, teacher, share).detach()
+    assert torch.allclose(share, torch.tensor(shares), atol=1e-6)
+
+    def pmi(h: int, i: int, j: int) -> float:
+        return math.log(sum(float(s[h, i, c] * t[h, j, c]) ** 0.6 / shares[h][c] for c in range(K)))
+
+    for h in range(2):
+        wanted = 0.0
+        for i in range(5):
+            weight = sum(float((t[other, i] * t[other, i + 5]).sum()) for other in range(2)) / 2
+            wanted -= weight * (pmi(h, i, i + 5) + pmi(h, i + 5, i)) / 2 / 5
+        assert abs(float(found[h]) - wanted) < 1e-5
+
+
+def test_temi_separates_what_neighbours_share_and_keeps_clusters_by_beta() -> None:
+    """On features of three kinds it finds them; for pairs of no likeness a β below 1 rewards many clusters, β = 1 none."""
+    _, table = trained("temi", 60, {"features": pretext()}, epochs=40, lr=1e-2, near=5, count=3)
+    assert pure(table)
+    even, one = torch.full((1, 1, K), 1 / K), torch.tensor([[[1.0, 0.0, 0.0]]])
+    gains = [float(temi.pointwise(even.log(), even.log(), even[0], beta)) for beta in (0.6, 1.0)]
+    alone = [float(temi.pointwise(one.log(), one.log(), one[0].clamp_min(1e-9), beta)) for beta in (0.6, 1.0)]
+    assert gains[0] > alone[0] + 0.5
+    assert abs(gains[1] - alone[1]) < 1e-5
