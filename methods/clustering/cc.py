@@ -43,7 +43,7 @@ class CC(ClustersFromViews):
         ),
     )
 
-    epochs: int = 30  # ours
+    epochs: int = 24  # ours
     temperature: float = 0.5  # section 4.2: of instances
     cluster_temperature: float = 1.0  # section 4.2
     projection: int = 128  # section 4.2: dimensions of the row space

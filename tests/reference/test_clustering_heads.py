@@ -15,7 +15,7 @@ import methods
 from benchmark.ground.errors import UserError
 from datasets.base import Inputs
 from methods.base import Method
-from methods.clustering import cc, iic, scan, scan_selflabel, temi
+from methods.clustering import cc, iic, scan, scan_selflabel, temi, turtle
 from methods.parts.heads import Heads, begin_as, neighbours, one_of
 from methods.parts.teacher import Teacher
 from methods.run import Run
@@ -291,3 +291,22 @@ def test_temi_separates_what_neighbours_share_and_keeps_clusters_by_beta() -> No
     alone = [float(temi.pointwise(one.log(), one.log(), one[0].clamp_min(1e-9), beta)) for beta in (0.6, 1.0)]
     assert gains[0] > alone[0] + 0.5
     assert abs(gains[1] - alone[1]) < 1e-5
+
+
+def test_turtle_is_its_outer_loss() -> None:
+    """Cross-entropy with soft labels minus γ H of their mean, written out."""
+    said, labels = logits(6, K), logits(6, K, 1).softmax(1)
+    log_p = said.log_softmax(1)
+    wanted = -sum(float(labels[i, c] * log_p[i, c]) for i in range(6) for c in range(K)) / 6
+    means = [float(labels[:, c].mean()) for c in range(K)]
+    wanted += 10 * sum(m * math.log(m) for m in means)
+    assert abs(float(turtle.outer_loss(said, labels, 10.0)) - wanted) < 1e-5
+
+
+def test_turtle_labels_what_is_learned_well() -> None:
+    """On features of three kinds it finds them; a classifier that never learns leads it elsewhere."""
+    settings = {"epochs": 2, "steps": 25, "lr": 0.03, "inner_lr": 0.03}
+    _, table = trained("turtle", 60, {"features": pretext()}, inner=5, **settings)
+    assert pure(table)
+    _, table = trained("turtle", 60, {"features": pretext()}, inner=0, **settings)
+    assert not pure(table)
