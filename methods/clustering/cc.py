@@ -29,6 +29,7 @@ class CC(ClustersFromViews):
         arxiv="2009.09687",
         told={"k", "augmentations"},
         tuned_on={"cifar10", "cifar100-20", "stl10", "imagenet"},
+        tuning="none: one run of four epochs on mnist-test for the cost",
         modalities={"image"},
         settings={
             "smoke": {"epochs": 2, "batch": 64, "warm_up": 1},

@@ -36,25 +36,26 @@ class TEMI(Method):
         year=2023,
         arxiv="2303.17896",
         told={"k"},
-        tuned_on={"cifar10", "cifar100-20", "cifar100", "stl10", "imagenet"},
+        tuned_on={"cifar10", "cifar100-20", "cifar100", "stl10", "imagenet", "mnist-test"},
+        tuning="ours: 2 trials of at most 24 epochs on mnist-test, on SimCLR of 12 epochs: rate and teachers' momentum",
         modalities={"image"},
         parts={"features": "simclr"},
         settings={
             "smoke": {"epochs": 2, "batch": 64, "warm_up": 1, "count": 2},
             "quick": {"epochs": 20},
-            "paper": {"epochs": 100, "lr": 1e-4, "warm_up": 10, "count": 16, "hidden": 512, "bottleneck": 256},
+            "paper": {"epochs": 100, "lr": 1e-4, "follow": 0.996, "warm_up": 10, "count": 16, "hidden": 512, "bottleneck": 256},
         },
         schedule="100 epochs on CIFAR-10, batches of 512, on features of a large pretrained vision transformer",
         deviations=(
             "the features are those of the suite's own part, trained on the same images, not of a model pretrained on others",
-            "eight narrower heads in place of sixteen with 512 and 256 units, and larger steps, except at budget paper",
+            "eight narrower heads in place of sixteen with 512 and 256 units, larger steps and faster teachers, except at budget paper",
             "features are brought to mean 0 and variance 1, an option of the authors' code",
         ),
     )
 
     epochs: int = 50  # ours
     batch: int = 512  # the authors' code
-    lr: float = 1e-3  # ours; the authors' code has 1e-4
+    lr: float = 4e-3  # ours; the authors' code has 1e-4
     weight_decay: float = 1e-4  # the authors' code
     warm_up: int = 2  # epochs; ours
     near: int = 50  # the authors' code: neighbours of an image
@@ -63,7 +64,7 @@ class TEMI(Method):
     bottleneck: int = 64  # ours
     beta: float = 0.6  # β: section 3; below 1 it keeps clusters from dying
     temperature: float = 0.1  # the authors' code, of students and teachers
-    follow: float = 0.996  # the authors' code: the teachers' momentum at the start
+    follow: float = 0.98  # the teachers' momentum at the start; ours, the authors' code has 0.996 for many times the steps
     remember: float = 0.9  # the authors' code: momentum of the clusters' shares
 
     def fit(self, inputs: Inputs, k: int | None, run: Run) -> None:
