@@ -33,8 +33,8 @@ class SCANSelfLabel(ClustersFromViews):
         arxiv="2005.12320",
         told={"k", "augmentations"},
         tuned_on={"cifar10", "cifar100-20", "stl10", "imagenet", "mnist-test"},
-        tuning="ours: 3 trials of at most 5 epochs on mnist-test, after SCAN of 10 epochs: at a rate of 1e-3 clusters ran empty and "
-        "ACC fell from 0.75 to 0.36, at 1e-4 to 0.72; labels made in evaluation mode gave the same",
+        tuning="ours: 3 trials of at most 5 epochs on mnist-test, after SCAN of 10 epochs: at a rate of 1e-3 clusters ran empty "
+        "and ACC fell from 0.75 to 0.36, at 1e-4 to 0.72; labels made in evaluation mode gave the same",
         modalities={"image"},
         parts={"scan": "scan"},
         settings={

@@ -48,7 +48,7 @@ class TEMI(Method):
         schedule="100 epochs on CIFAR-10, batches of 512, on features of a large pretrained vision transformer",
         deviations=(
             "the features are those of the suite's own part, trained on the same images, not of a model pretrained on others",
-            "eight narrower heads in place of sixteen of 512 and 256 units, larger steps, faster teachers, except at budget paper",
+            "eight narrower heads, not sixteen of 512 and 256 units, larger steps, faster teachers, except at budget paper",
             "features are brought to mean 0 and variance 1, an option of the authors' code",
         ),
     )
