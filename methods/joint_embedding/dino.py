@@ -55,8 +55,8 @@ class DINO(FromViews):
             "paper": {"epochs": 800, "warm_up": 10, "backbone": "resnet18", "dimensions": 4096, "small": 6},
         },
         schedule="800 epochs on ImageNet, ViT-S, batches of 1024, eight small crops beside the two views",
-        tuning="ours: on 4,000 images of mnist-test and 24 epochs kNN is 0.675; without small crops 0.690, with the teacher at 0.04 "
-        "throughout 0.689, at a quarter of the rate 0.675. After 50 epochs on all it is 0.927, below pixels; not yet explained",
+        tuning="ours: kNN on 4,000 images of mnist-test after 24 epochs is 0.675; without small crops 0.690, with the teacher "
+        "at 0.04 throughout 0.689, at a quarter of the rate 0.675. On all, after 50: 0.927, below pixels; not yet explained",
         deviations=(
             "a small convolutional network in place of a transformer or ResNet-50, except at budget paper: ResNet-18",
             "1,024 outputs in place of 65,536; two small crops in place of eight",
