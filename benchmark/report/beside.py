@@ -7,12 +7,13 @@ import re
 import methods
 from benchmark.ground.errors import UserError
 from benchmark.plan import Suite
-from benchmark.report.board import Board, Row, is_bound
+from benchmark.report.board import Board, Row
 from benchmark.report.statistics import Interval, paired
 from benchmark.report.tables import Group
 from benchmark.report.words import escape, folded, table
 
 SCORES = {"acc": "ACC", "nmi": "NMI", "knn": "kNN", "linear_probe": "probe"}
+ON_VIEWS = ("joint_embedding", "clustering")  # families on the backbone that `random_encoder` has
 INTRO = """Differences in points, with the 95 % interval over the seeds that both have (three at least, none stale); **bold**
 where it leaves out 0. What a row builds on: the method in which it changes *one thing*, the *part* it starts from
 (clustered by k-means, where it only embeds), the same network with *random weights*, or the *pixels*."""
@@ -37,13 +38,13 @@ def bases(row: Row) -> list[tuple[str, str]]:
     """(why, method) of everything a row is set beside."""
     method, variant = row
     try:
-        card = methods.card(method)
+        card, family = methods.card(method), methods.entry(method).family
     except UserError:
         return []
     other = re.fullmatch(r"on-([a-z0-9_-]+)", variant)
     parts = [other[1].replace("-", "_")] if other else card.parts.values()
     found = [("one thing", card.varies)] * bool(card.varies) + [("part", part) for part in parts]
-    if "augmentations" in card.told and not card.parts and not is_bound(method):
+    if family in ON_VIEWS and not card.parts:
         found += [("random weights", "random_encoder"), ("pixels", "pixels_kmeans")]
     return found
 
