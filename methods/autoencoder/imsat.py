@@ -34,7 +34,8 @@ class IMSAT(Method):
         arxiv="1702.08720",
         told={"k"},
         tuned_on={"mnist"},
-        tuning="none: the settings are those of the authors' code; 1 shorter run on mnist-test and 1 on digits for the cost",
+        tuning="none: the settings are those of the authors' code; 1 shorter run on mnist-test and 1 on digits for the cost; "
+        "75 epochs with a rate that falls to 0 gave 0.835 and 0.821 on seeds 0 and 1 of mnist-test, no better",
         schedule="50 epochs, batch 250",
         deviations=[
             "the marginal entropy's weight μ is 4 throughout, as in the authors' code; the paper raises it step by step",
