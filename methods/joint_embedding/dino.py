@@ -24,12 +24,16 @@ from methods.run import Run
 
 
 class Head(nn.Module):
-    """Three layers, length one, and a layer whose weights have length one: [b, width] to [b, outputs] (appendix C)."""
+    """Three layers, length one, and a layer whose weights have length one: [b, width] to [b, outputs] (appendix C).
+
+    Batch norm after the hidden layers, as the authors' code offers it: embeddings of a network that ends in a mean of ReLUs
+    point nearly one way, and without it the loss has little to tell them apart by.
+    """
 
     def __init__(self, width: int, hidden: int, bottleneck: int, outputs: int) -> None:
         super().__init__()
-        layers = [nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, hidden), nn.GELU(), nn.Linear(hidden, bottleneck)]
-        self.body = nn.Sequential(*layers)
+        first, second = ([nn.Linear(size, hidden, bias=False), nn.BatchNorm1d(hidden), nn.GELU()] for size in (width, hidden))
+        self.body = nn.Sequential(*first, *second, nn.Linear(hidden, bottleneck))
         self.last = nn.Linear(bottleneck, outputs, bias=False)
 
     def forward(self, h: Tensor) -> Tensor:
@@ -47,7 +51,7 @@ class DINO(FromViews):
         year=2021,
         arxiv="2104.14294",
         told={"augmentations"},
-        tuned_on={"imagenet", "mnist-test"},
+        tuned_on={"imagenet", "fashion-mnist-test"},
         modalities={"image"},
         settings={
             "smoke": {"epochs": 2, "batch": 64, "warm_up": 1, "dimensions": 64, "small": 1},
@@ -55,10 +59,11 @@ class DINO(FromViews):
             "paper": {"epochs": 800, "warm_up": 10, "backbone": "resnet18", "dimensions": 4096, "small": 6},
         },
         schedule="800 epochs on ImageNet, ViT-S, batches of 1024, eight small crops beside the two views",
-        tuning="ours: kNN on 4,000 images of mnist-test after 24 epochs is 0.675; without small crops 0.690, with the teacher "
-        "at 0.04 throughout 0.689, at a quarter of the rate 0.675. On all, after 50: 0.927, below pixels; not yet explained",
+        tuning="ours: on 4,000 images of fashion-mnist-test, 24 epochs: batch norm in the head raises kNN from 0.69 to 0.74 (BYOL "
+        "has 0.73); small crops, a teacher at 0.04 throughout, a quarter of the rate, a slower centre change it by 0.02 at most",
         deviations=(
             "a small convolutional network in place of a transformer or ResNet-50, except at budget paper: ResNet-18",
+            "batch norm in the head, which the authors' code offers and leaves off for transformers",
             "1,024 outputs in place of 65,536; two small crops in place of eight",
             "the teacher's momentum starts at 0.98, since training is far shorter",
         ),
