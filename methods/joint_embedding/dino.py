@@ -51,7 +51,7 @@ class DINO(FromViews):
         year=2021,
         arxiv="2104.14294",
         told={"augmentations"},
-        tuned_on={"imagenet", "fashion-mnist-test"},
+        tuned_on={"imagenet", "fashion-mnist-test", "mnist-test"},
         modalities={"image"},
         settings={
             "smoke": {"epochs": 2, "batch": 64, "warm_up": 1, "dimensions": 64, "small": 1},
@@ -60,7 +60,8 @@ class DINO(FromViews):
         },
         schedule="800 epochs on ImageNet, ViT-S, batches of 1024, eight small crops beside the two views",
         tuning="ours: on 4,000 of fashion-mnist-test, 24 epochs: batch norm in the head lifts kNN from 0.69 to 0.74 (BYOL "
-        "has 0.73); small crops, a teacher at 0.04 throughout, a quarter of the rate, a slower centre change it by 0.02 at most",
+        "has 0.73); small crops, a teacher at 0.04 throughout, a quarter of the rate, a slower centre change it by 0.02 at most. "
+        "On mnist-test, 50 epochs, kNN is 0.988 with it and 0.927 without",
         deviations=(
             "a small convolutional network in place of a transformer or ResNet-50, except at budget paper: ResNet-18",
             "batch norm in the head, which the authors' code offers and leaves off for transformers",
