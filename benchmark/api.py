@@ -62,16 +62,18 @@ class Choice:
         if self.k is not None and self.changes:
             raise UserError("--k and --set together need a --variant of their own, which isn't offered; use one of them")
         chosen = suite.methods if self.methods is None else self.methods
-        as_suite = suite.variant is not None and (self.variant, self.k) == (None, None) and not self.changes
+        variant, changes = self.variant if self.k is None else f"k{self.k}", self.changes
+        if variant is None and not changes and suite.variant is not None:
+            variant, changes = suite.variant, dict.fromkeys(chosen, suite.settings)
         return plan(
             method_names=chosen,
             dataset_names=self.dataset_names,
             seeds=suite.seeds if self.seeds is None else self.seeds,
             budget=self.budget or suite.budget,
             track=self.track or suite.track,
-            variant=suite.variant if as_suite else self.variant if self.k is None else f"k{self.k}",
+            variant=variant,
             device=self.device,
-            changes=dict.fromkeys(chosen, suite.settings) if as_suite else self.changes,
+            changes=changes,
         )
 
 

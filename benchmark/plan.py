@@ -109,9 +109,8 @@ class Cell:
     def parts(self) -> dict[str, Cell]:
         """role -> the cell it starts from; variant `on-METHOD` names another one."""
         roles = dict(self.card.parts)
-        other = re.fullmatch(r"on-([a-z0-9_-]+)", self.variant)
-        if other and roles:
-            chosen = other[1].replace("-", "_")
+        chosen = other_part(self.variant)
+        if chosen and roles:
             methods.entry(chosen)
             roles = dict.fromkeys(roles, chosen)
         shared = {"dataset": self.dataset, "track": self.track, "budget": self.budget, "seed": self.seed, "device": self.device}
@@ -262,6 +261,12 @@ class Submitted(Cell):
         inputs = datasets.card(self.dataset).inputs_id
         where = {"inputs": inputs, "k": [self.k, self.clusters], "seed": seed, "track": self.track, "budget": self.budget}
         return {"submitted": self.given.get("arrays"), **where}
+
+
+def other_part(variant: str) -> str | None:
+    """The method that a variant `on-METHOD` takes as part."""
+    named = re.fullmatch(r"on-([a-z0-9_-]+)", variant)
+    return named[1].replace("-", "_") if named else None
 
 
 def decides(variant: str, *, labelled: bool) -> bool:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import re
-
 import methods
 from benchmark.ground.errors import UserError
-from benchmark.plan import Suite
+from benchmark.plan import Suite, other_part
 from benchmark.report.board import Board, Row
 from benchmark.report.statistics import Interval, paired
 from benchmark.report.tables import Group
@@ -41,8 +39,8 @@ def bases(row: Row) -> list[tuple[str, str]]:
         card, family = methods.card(method), methods.entry(method).family
     except UserError:
         return []
-    other = re.fullmatch(r"on-([a-z0-9_-]+)", variant)
-    parts = [other[1].replace("-", "_")] if other else card.parts.values()
+    other = other_part(variant)
+    parts = [other] if other else card.parts.values()
     found = [("one thing", card.varies)] * bool(card.varies) + [("part", part) for part in parts]
     if family in ON_VIEWS and not card.parts:
         found += [("random weights", "random_encoder"), ("pixels", "pixels_kmeans")]
