@@ -78,7 +78,7 @@ class IIC(ClustersFromViews):
         return [self.clusterers, self.auxiliary]
 
     def before_epoch(self, epoch: int, x: Tensor, run: Run) -> None:
-        """The heads are compared by the present epoch."""
+        """Heads are compared by the present epoch; for a part `alone` of training the auxiliary ones learn alone."""
         self.clusterers.renew()
         self._alone = epoch < self.alone * self.epochs
 
