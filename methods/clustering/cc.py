@@ -28,8 +28,8 @@ class CC(ClustersFromViews):
         year=2021,
         arxiv="2009.09687",
         told={"k", "augmentations"},
-        tuned_on={"cifar10", "cifar100-20", "stl10", "imagenet"},
-        tuning="none: one run of four epochs on mnist-test for the cost",
+        tuned_on={"cifar10", "cifar100-20", "stl10", "imagenet", "mnist-test"},
+        tuning="ours: four runs of at most 24 epochs on mnist-test: whether heads, or their hidden layers, normalise",
         modalities={"image"},
         settings={
             "smoke": {"epochs": 2, "batch": 64, "warm_up": 1},
@@ -41,6 +41,7 @@ class CC(ClustersFromViews):
             "a small convolutional network in place of ResNet-34, except at budget paper: ResNet-18; images keep their size",
             "AdamW with warm-up and a cosine in place of Adam, in fewer and larger steps",
             "one preset of views for all methods on views: crops of half the image or more, no blur",
+            "both heads see features of mean 0 and variance 1; without, ACC on mnist-test is 0.75 in place of 0.96",
         ),
     )
 
@@ -64,8 +65,8 @@ class CC(ClustersFromViews):
 
 
 def perceptron(width: int, out: int) -> nn.Sequential:
-    """[b, width] to [b, out], with one hidden layer."""
-    return nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, out))
+    """[b, width] to [b, out]: features brought to mean 0 and variance 1, then one hidden layer."""
+    return nn.Sequential(nn.BatchNorm1d(width, affine=False), nn.Linear(width, width), nn.ReLU(), nn.Linear(width, out))
 
 
 def of_clusters(p: Tensor, q: Tensor, temperature: float) -> Tensor:

@@ -72,7 +72,7 @@ def test_heads_stay_under_their_target(target: float) -> None:
     torch.set_num_threads(1)
     generator = torch.Generator().manual_seed(0)
     kind = torch.arange(240) % K
-    z = F.one_hot(kind, 6) + 0.25 * torch.randn(240, 6, generator=generator)
+    z = F.one_hot(kind, 6) + 0.15 * torch.randn(240, 6, generator=generator)
     method = methods.get("divclust")(precision="fp32", batch=120, count=3, target=target, every=1, rate=0.95, remembered=2)
     method._k, method.network = K, nn.Identity()
     method.heads(6)
