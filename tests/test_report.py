@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from benchmark.report.fresh import Today
 from benchmark.report.markdown import BEGIN, END, details, leaderboard, overview
 from benchmark.report.marks import score
 from benchmark.report.published import published, reproduction, verdict
+from benchmark.report.quick import quick_beside_full
 from benchmark.report.same_features import same_features
 from benchmark.report.tables import agreement, freshness, groups, runs, summary
 from benchmark.report.unknown_k import unknown_k
@@ -81,6 +83,20 @@ def test_a_method_stands_beside_its_base(results: Results) -> None:
         cell = Cell("ae_kmeans", "digits", "transductive", "quick", seed)
         results.write(cell.key, record(cell, acc=acc))
     assert "| dec − ae_kmeans | part | **+10.2** [8.7, 11.8] |" in beside(Board.of(results), suite, "digits")
+
+
+def test_what_quick_loses_is_said_once_three_seeds_have_both_budgets(results: Results) -> None:
+    """Quick less full, and the ratio of their costs; a row without `full` isn't there, nor a suite of another budget."""
+    suite = replace(load_suite("quick"), budget="full")
+    assert quick_beside_full(Board.of(results), suite) == ""
+    for seed, acc in enumerate([0.90, 0.93, 0.93]):
+        assert quick_beside_full(Board.of(results), suite) == ""
+        for budget, less, seconds in (("full", 0.0, 6.0), ("quick", 0.1, 1.5)):
+            cell = Cell("ae_kmeans", "digits", "transductive", budget, seed)
+            results.write(cell.key, {**record(cell, acc=acc - less), "cost": {"wall_seconds": 9.0, "cpu_seconds": seconds}})
+    (line,) = (line for line in quick_beside_full(Board.of(results), suite).splitlines() if line.startswith("| digits"))
+    assert line.split(" | ")[2:] == ["**-10.0** [-10.0, -10.0]", "**-5.0** [-5.0, -5.0]", "", "", "4.0 |"]
+    assert quick_beside_full(Board.of(results), load_suite("quick")) == ""
 
 
 def test_rows_that_found_k_are_ordered_by_how_far_off_it_is(results: Results) -> None:

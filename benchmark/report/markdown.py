@@ -15,6 +15,7 @@ from benchmark.report.board import KINDS, Board, Row, is_bound, touched_by
 from benchmark.report.honesty import honesty
 from benchmark.report.marks import label, records_of, score
 from benchmark.report.published import reproduction
+from benchmark.report.quick import quick_beside_full
 from benchmark.report.statistics import MAX_METHODS, MIN_DATASETS, RankTest
 from benchmark.report.tables import Group, csv, summary
 from benchmark.report.unknown_k import unknown_k
@@ -154,7 +155,7 @@ def section(board: Board, suite: Suite) -> str:
     for title, sets in (("Untouched datasets", clean), ("Development sets, and sets that settings were chosen on", others)):
         if sets:
             parts += [f"### {title}", overview(board, suite, sets), pairwise(board, suite, sets)]
-    parts += [unknown_k(board, suite), "### Ranks", ranks(board, suite)]
+    parts += [unknown_k(board, suite), "### Ranks", ranks(board, suite), quick_beside_full(board, suite)]
     parts += [text for name in [*clean, *others] for text in (details(board, suite, name), beside(board, suite, name))]
     return "\n".join(part.strip("\n") + "\n" for part in parts if part)
 
