@@ -30,7 +30,9 @@ GIVES = {
     "split": ("embeddings_train", "labels_train", "embeddings_test", "labels_test"),
     "neighbours": ("embeddings_train", "labels_train", "embeddings_test", "labels_test"),
 }
+CLUSTERS = {need for need, arrays in GIVES.items() if any("pred" in array or array == "soft" for array in arrays)}
 every = pytest.mark.parametrize("name", metrics.names())
+of_clusters = pytest.mark.parametrize("name", [name for name in metrics.names() if CLUSTERS & set(metrics.card(name).needs)])
 
 
 def random_world(seed, *, n=240, classes=4, clusters=6, width=5):
@@ -207,7 +209,7 @@ def test_none_where_something_is_missing(name):
             metric.score(**rest)
 
 
-@every
+@of_clusters
 def test_cluster_ids_are_only_names(name):
     """Renumbering the clusters, with gaps and offsets, changes nothing; neither does it where matchings tie."""
     metric = metrics.get(name)
@@ -246,7 +248,7 @@ def test_one_sample(name):
     assert (value is None) == (name in {"uniformity", "silhouette", *by_size})
 
 
-@every
+@of_clusters
 def test_noise_is_one_more_cluster(name):
     """Calling a cluster noise leaves a score as it is; only coverage and the counts of clusters tell noise apart."""
     world = random_world(4)
