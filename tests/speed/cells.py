@@ -8,7 +8,6 @@ Every number of the table is a ratio of CPU seconds of one process in one run, w
 
 from __future__ import annotations
 
-import argparse
 import json
 import math
 import shutil
@@ -30,7 +29,7 @@ from benchmark.report.markdown import generated
 from benchmark.runner import Outcome
 from benchmark.store import ROOT, Cache, Results
 from tests.speed.growth import method_cost
-from tests.speed.side_by_side import rewrite
+from tests.speed.side_by_side import rewrite, smoke_or_write
 
 PAGE = ROOT / "docs" / "cluster.md"
 METHODS = ("chance", "pixels_kmeans", "pca_kmeans", "random_encoder", "gmm")
@@ -115,10 +114,7 @@ def measured(smoke: bool) -> tuple[dict[str, float], str]:
 
 def main() -> int:
     """Measures; writes the page where asked."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--smoke", action="store_true", help="few cells, in seconds; what CI runs")
-    parser.add_argument("--write", action="store_true", help="writes the table of docs/cluster.md")
-    given = parser.parse_args()
+    given = smoke_or_write(__doc__).parse_args()
     torch.set_num_threads(1)
     with threadpool_limits(1):
         costs, text = measured(given.smoke)

@@ -10,7 +10,6 @@ size that takes half a millisecond; where a step took more than a minute, the ne
 
 from __future__ import annotations
 
-import argparse
 import json
 import math
 import sys
@@ -30,7 +29,7 @@ from benchmark.worker import Clusterer, seed_everything
 from datasets.base import Inputs
 from methods.run import Run
 from metrics.evidence import Evidence
-from tests.speed.side_by_side import PAGE, machine, rewrite
+from tests.speed.side_by_side import PAGE, machine, rewrite, smoke_or_write
 
 START = {"n": 10_000, "d": 16, "k": 10}
 AXES = {"n": (1_000, 10_000, 100_000, 1_000_000), "d": (10, 64, 256, 1024, 2048), "k": (10, 30, 100, 300, 1000)}
@@ -180,10 +179,7 @@ def draw(all_costs: Mapping[str, Costs]) -> None:
 
 def main() -> int:
     """Measures; writes where asked."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--smoke", action="store_true", help="tiny sizes, in seconds; what CI runs")
-    parser.add_argument("--write", action="store_true", help="writes docs/performance.md and its figure")
-    given = parser.parse_args()
+    given = smoke_or_write(__doc__).parse_args()
     torch.set_num_threads(1)
     axes = SMALL if given.smoke else AXES
     scored = ("acc", "knn", "silhouette") if given.smoke else tuple(metrics.names())

@@ -7,7 +7,6 @@ PYTHONPATH=. python tests/speed/memory.py --smoke    # seconds; what CI runs
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import subprocess
@@ -15,7 +14,7 @@ import sys
 from collections.abc import Mapping
 
 from benchmark.store import ROOT
-from tests.speed.side_by_side import PAGE, rewrite
+from tests.speed.side_by_side import PAGE, rewrite, smoke_or_write
 
 LARGE = {
     "kNN, 1,000,000 × 512": ("knn", {"n": 1_000_000, "d": 512, "k": 10}, 4.0),
@@ -44,10 +43,7 @@ def peak(names: str, size: Mapping[str, int]) -> float:
 
 def main() -> int:
     """Measures; writes where asked; 1 where a peak is above what is wanted."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--smoke", action="store_true", help="few samples, in seconds; what CI runs")
-    parser.add_argument("--write", action="store_true", help="writes the table of docs/performance.md")
-    given = parser.parse_args()
+    given = smoke_or_write(__doc__).parse_args()
     text, said, high = "| what | peak, GiB | wanted, at most | reached |\n| --- | ---: | ---: | --- |\n", {}, False
     for what, (names, size, most) in LARGE.items():
         found = peak(names, {**size, "n": 1000} if given.smoke else size)

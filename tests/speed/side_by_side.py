@@ -41,12 +41,18 @@ class Target:
     ours: str = "ours"
 
 
-def arguments(doc: str | None) -> argparse.Namespace:
-    """What every such script is asked; sets cores and threads accordingly."""
+def smoke_or_write(doc: str | None) -> argparse.ArgumentParser:
+    """What every script of this folder may be asked."""
     parser = argparse.ArgumentParser(description=(doc or "").splitlines()[0])
     parser.add_argument("--smoke", action="store_true", help="tiny sizes and nothing installed, in seconds; what CI runs")
+    parser.add_argument("--write", action="store_true", help="writes what it measured into the page that its first lines name")
+    return parser
+
+
+def arguments(doc: str | None) -> argparse.Namespace:
+    """What a script that times others is asked; sets cores and threads accordingly."""
+    parser = smoke_or_write(doc)
     parser.add_argument("--busy", action="store_true", help="beside other work: one thread, CPU seconds, nothing with workers")
-    parser.add_argument("--write", action="store_true", help="writes the table into docs/performance.md")
     parser.add_argument("--rounds", type=int, default=5)
     given = parser.parse_args()
     if hasattr(os, "sched_setaffinity"):
