@@ -48,7 +48,8 @@ class SeLa(FromViews):
             "a small convolutional network in place of AlexNet, except at budget paper: ResNet-18",
             "AdamW in place of SGD with steps",
             "the first labels are clusters of whitened features, evened out, and stand for five epochs; the authors begin with "
-            "random ones, with which the labels' NMI with classes is 0.43 after 12 epochs on mnist-test",
+            "random ones, with which the labels' NMI with classes is 0.43 after 12 epochs on mnist-test (with "
+            "heads on features as they are)",
             "all ten labellings change every third epoch, the authors' one at a time; predictions are of whole images, not views",
             "one preset of views for all methods of this family: crops of half the image or more",
             "the linear layer sees features of variance one; without, kNN on mnist-test is 0.961 after 20 epochs, not 0.970",
