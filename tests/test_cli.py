@@ -180,12 +180,14 @@ def test_skeleton_passes_the_contract(clone: Path) -> None:
 def test_check_fails_where_a_file_is_out_of_date(clone: Path) -> None:
     """`leaderboard --check` names a file that is not what it would be today and exits with 1; `leaderboard` mends it."""
     call("leaderboard", cwd=clone)
+    assert call("leaderboard", "--check", cwd=clone).returncode == 0
     board = clone / "leaderboard.md"
     current = board.read_text(encoding="utf-8")
     board.write_text(current + "by hand\n", encoding="utf-8")
     done = call("leaderboard", "--check", cwd=clone)
     assert (done.returncode, done.stdout.count("out of date"), "out of date: leaderboard.md" in done.stdout) == (1, 1, True)
     call("leaderboard", cwd=clone)
+    assert call("leaderboard", "--check", cwd=clone).returncode == 0
     assert board.read_text(encoding="utf-8") == current
 
 

@@ -29,7 +29,7 @@ class CC(ClustersFromViews):
         arxiv="2009.09687",
         told={"k", "augmentations"},
         tuned_on={"cifar10", "cifar100-20", "stl10", "imagenet", "mnist-test"},
-        tuning="ours: four runs of at most 24 epochs on mnist-test: whether heads, or their hidden layers, normalise",
+        tuning="ours: three runs of at most 24 epochs on mnist-test: whether heads, or their hidden layers, normalise",
         modalities={"image"},
         settings={
             "smoke": {"epochs": 2, "batch": 64, "warm_up": 1},

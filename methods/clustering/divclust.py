@@ -36,7 +36,7 @@ class DivClust(ClustersFromViews):
         arxiv="2304.01042",
         told={"k", "augmentations"},
         tuned_on={"cifar10", "cifar100-20", "imagenet-10", "mnist-test"},
-        tuning="ours: four runs of at most 24 epochs on mnist-test, the last with CC's heads on features of variance 1",
+        tuning="ours: three runs of at most 24 epochs on mnist-test, the last with CC's heads on features of variance 1",
         modalities={"image"},
         settings={
             "smoke": {"epochs": 2, "batch": 64, "warm_up": 1, "count": 3},

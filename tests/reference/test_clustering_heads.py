@@ -61,13 +61,14 @@ def test_neighbours_are_the_nearest_by_cosine() -> None:
     assert (near == drawn[:, None]).any(1).all()
 
 
-@pytest.mark.parametrize("new", [linear_head, cc.perceptron])
-def test_a_new_head_tells_rows_apart(new: Callable[[int, int], nn.Sequential]) -> None:
+@pytest.mark.parametrize(("new", "standardised", "bare"), [(linear_head, 0.3, 0.1), (cc.perceptron, 0.1, 0.02)])
+def test_a_new_head_tells_rows_apart(new: Callable[[int, int], nn.Sequential], standardised: float, bare: float) -> None:
     """Features of small spread about a large mean, as a mean of ReLUs has them: the head's logits differ more, standardised."""
     torch.manual_seed(0)
     x = 1 + 0.02 * logits(50, 40)
     head = new(40, K)
     spread = [float(one(x).detach().std(0).mean()) for one in (head, head[1:])]
+    assert spread[0] > standardised > bare > spread[1]
     assert spread[0] > 10 * spread[1]
 
 
