@@ -19,6 +19,7 @@ from benchmark.ground.errors import UserError
 from metrics.evidence import Evidence
 from metrics.knn import vote
 from metrics.linear_probe import STRENGTHS, fit, predict, standardised
+from metrics.parts import neighbours
 from metrics.parts.contingency import Contingency
 from metrics.parts.neighbours import search
 
@@ -254,6 +255,19 @@ def test_knn_equals_brute_force_on_integers(name, n, width, values):
         winners.append(min(votes, key=lambda c: (-math.fsum(votes[c]), c)))
     arrays = {"embeddings_train": train, "labels_train": labels, "embeddings_test": test}
     assert metrics.get(name).score(**arrays, labels_test=np.array(winners)) == 1.0
+
+
+@pytest.mark.parametrize(("values", "chunk"), [(1, 1), (70, 4), (600, 25)])
+def test_blocks_change_no_neighbour(values, chunk, monkeypatch):
+    """Rows searched block by block, even in blocks of fewer than k, and settled by threads: the same neighbours, ties too."""
+    rng = np.random.default_rng(3)
+    train, test = (rng.integers(-2, 3, size=(rows, 3)).astype(np.float32) for rows in (300, 25))
+    whole = search(train, test, 20)
+    monkeypatch.setattr(neighbours, "_VALUES", values)
+    monkeypatch.setattr(neighbours, "_CHUNK", chunk)
+    parted = search(train, test, 20)
+    np.testing.assert_array_equal(parted.indices, whole.indices)
+    np.testing.assert_allclose(parted.similarities, whole.similarities, rtol=0, atol=1e-15)
 
 
 @pytest.mark.parametrize("offset", [0.0, 30.0])

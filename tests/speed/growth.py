@@ -38,6 +38,7 @@ TESTED = 1000  # rows that kNN and probe are asked for, whatever n is
 METHODS = ("pixels_kmeans", "gmm", "spectral", "ward", "umap_gmm", "ae_kmeans")
 FLOOR, CAP = 0.0005, 60.0  # CPU seconds
 STEEP = 0.15  # above the slope of n log n
+BLOCK = 1 << 16  # rows drawn at a time, so that drawing is not the peak
 FIGURE = ROOT / "docs" / "growth.svg"
 
 Costs = dict[str, dict[str, list[tuple[int, float]]]]  # name -> axis -> (size, CPU seconds)
@@ -55,7 +56,9 @@ def arrays(need: str, n: int, d: int, k: int) -> dict[str, np.ndarray]:
         return {"soft": soft / soft.sum(1, keepdims=True)}
     if need in ("embeddings", "split", "neighbours"):
         rows = draws.standard_normal((n, d), dtype=np.float32)
-        rows += draws.standard_normal((k, d), dtype=np.float32)[true]
+        centres = draws.standard_normal((k, d), dtype=np.float32)
+        for start in range(0, n, BLOCK):
+            rows[start : start + BLOCK] += centres[true[start : start + BLOCK]]
         if need == "embeddings":
             return {"embeddings": rows}
         few = draws.integers(n, size=TESTED)
