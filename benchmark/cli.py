@@ -373,7 +373,7 @@ def restamp(
     results: Annotated[Path | None, typer.Option(help="Where records lie; by default the committed ones.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Run the smoke cells, and write nothing.")] = False,
 ) -> None:
-    """Re-signs stale records whose smoke cell gives the same bytes at their commit and now: a tidy-up costs no retraining."""
+    """Re-signs stale records whose method and metrics give now what they gave at their commit: a tidy-up costs no retraining."""
     from benchmark import restamp as stamps
     from benchmark.api import write_tables
     from benchmark.plan import load_suite

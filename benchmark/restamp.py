@@ -1,9 +1,13 @@
-"""Re-signs stale records whose code was only tidied up: where a smoke cell gives the same bytes at their commit and now.
+"""Re-signs stale records whose code was only tidied up: where it gives now what it gave at their commit.
 
 One smoke run at a commit serves all records of a method, variant, dataset and track: their budgets and seeds go through the
-same code. Seeds 0 and 1 are run, since a change in how a seed is used can leave seed 0 as it was. What smoke can't show,
-settings that only another budget has, is compared by itself: a record whose settings aren't today's stays stale, but for new
-ones that have in the smoke run the value they have in the record's cell.
+same code, and must give the same bytes. Seeds 0 and 1 are run, since a change in how a seed is used can leave seed 0 as it was.
+What smoke can't show, settings that only another budget has, is compared by itself: a record whose settings aren't today's
+stays stale, but for new ones that have in the smoke run the value they have in the record's cell.
+
+A metric is computed again: from the record's table where that is enough, else from outputs. Where a record's own are gone,
+others measured by the same code speak for it: every one whose outputs are here must have its value again, and two of them be
+of the same dataset and track.
 """
 
 from __future__ import annotations
@@ -22,6 +26,7 @@ from typing import Any, NamedTuple
 import datasets
 import methods
 import metrics
+from benchmark.agreement import Agreement
 from benchmark.fingerprint import score_fingerprint
 from benchmark.ground.errors import UserError
 from benchmark.ground.files import canonical_json, remove, scratch_name
@@ -59,7 +64,13 @@ class Answer:
 
 
 def restamp(
-    results: Results, cache: Cache, *, wanted: Callable[[dict[str, Any]], bool], data: Path | None, dry_run: bool = False
+    results: Results,
+    cache: Cache,
+    *,
+    wanted: Callable[[dict[str, Any]], bool],
+    data: Path | None,
+    dry_run: bool = False,
+    say: Callable[[str], object] = print,
 ) -> Iterator[Answer]:
     """Tries every stale record that is wanted, and writes those it can re-sign. dry_run: writes nothing."""
     head, dirty = revision()
@@ -70,8 +81,9 @@ def restamp(
     today = Today()
     stale = [(key, record) for key, record in results.records() if wanted(record) and today.freshness(record) == "stale"]
     with _Laboratory(cache, data).open() as laboratory:
+        agreement = Agreement(results, cache, commits=_measuring, tree=laboratory.tree, say=say)
         for key, record in stale:
-            answer = _answer(key, record, cache, laboratory, head)
+            answer = _answer(key, record, cache, laboratory, agreement, head)
             if answer.renewed and not dry_run:
                 with results.claim(key):
                     if results.read(key) == record:
@@ -79,7 +91,7 @@ def restamp(
             yield answer
 
 
-def _answer(key: str, record: dict[str, Any], cache: Cache, laboratory: _Laboratory, head: str) -> Answer:
+def _answer(key: str, record: dict[str, Any], cache: Cache, laboratory: _Laboratory, agreement: Agreement, head: str) -> Answer:
     """What is to be done with one stale record."""
     cell = from_record(record)
     if record["state"] != "ok":
@@ -92,11 +104,17 @@ def _answer(key: str, record: dict[str, Any], cache: Cache, laboratory: _Laborat
         renewed["config"] = _written(cell.config)
         renewed["parts"] = [part.fit_fingerprint for part in cell.parts.values()]
     signed, unsigned = _signed(record, cell)
-    renewed["score_fingerprints"] = signed
+    compared = {name: on for name in unsigned if (on := agreement.on(record, name))}
+    now = score_fingerprints(cell.fit_fingerprint, datasets.card(cell.dataset).labels_id)
+    renewed["score_fingerprints"] = signed | {name: now[name] for name in compared}
+    unsigned = [name for name in unsigned if name not in compared]
     entry = {"from": record.get("commit"), "to": head, "date": datetime.datetime.now(datetime.UTC).date().isoformat()}
+    if compared:
+        entry["compared"] = compared  # metric -> on how many records both codes give the same value
     renewed["restamped"] = [*record.get("restamped", []), entry]
     if not unsigned:
-        return Answer(key, "the bytes agree", renewed)
+        said = f"; {', '.join(compared)} on {max(compared.values())} records" if compared else ""
+        return Answer(key, f"the bytes agree{said}", renewed)
     at_hand = cache.whole(record["fit_fingerprint"])
     how = "`score` computes them again from the outputs" if at_hand else "the outputs that they need are gone: run the cell again"
     said = f"the metrics have changed of {', '.join(unsigned)}; {how}"
@@ -190,7 +208,7 @@ class _Laboratory:
         return self._known[smoke]
 
     def _compare(self, smoke: Smoke) -> str | None:
-        tree = self._tree(smoke.commit)
+        tree = self.tree(smoke.commit)
         if tree is None:
             return (
                 f"its commit {smoke.commit[:12]} is not in this repository; fetch it (git fetch --unshallow, where the clone is "
@@ -205,7 +223,7 @@ class _Laboratory:
         other = sorted(name for name in then.keys() | now.keys() if then.get(name) != now.get(name))
         return f"its smoke cell gives other bytes now: {', '.join(other)}" if other else None
 
-    def _tree(self, commit: str) -> Path | None:
+    def tree(self, commit: str) -> Path | None:
         """A worktree of the commit, or None where the repository lacks it."""
         if commit not in self._trees:
             tree = self.folder / commit[:12]
@@ -262,6 +280,13 @@ def _words(smoke: Smoke) -> list[str]:
     for name, value in json.loads(smoke.changes).items():
         words += ["--set", f"{smoke.method}.{name}={value}"]
     return words
+
+
+def _measuring() -> list[str]:
+    """The commits that changed what measures, or how its source is hashed; newest first."""
+    paths = ("metrics", "benchmark/fingerprint.py", "benchmark/provenance.py")
+    said = subprocess.run(["git", "-C", str(ROOT), "log", "--format=%H", "--", *paths], capture_output=True, text=True)
+    return said.stdout.split()
 
 
 def _git(*words: str) -> bool:

@@ -28,6 +28,11 @@ def key(method: str) -> str:
     return f"blobs/{method}/transductive-quick-base-s0"
 
 
+def source(method: str) -> str:
+    """The file of a method."""
+    return f"methods/bounds/{method}.py"
+
+
 class Repository:
     """A git repository with the program's code in it, and a results folder beside it."""
 
@@ -45,10 +50,10 @@ class Repository:
         who = ["-c", "user.name=Test", "-c", "user.email=test@example.org"]
         return subprocess.run(["git", *who, *words], cwd=self.code, check=True, capture_output=True, text=True).stdout.strip()
 
-    def commit(self, **edits: tuple[str, str]) -> str:
-        """Edits methods, (old, new) each, and commits; returns the commit."""
-        for method, (old, new) in edits.items():
-            path = self.code / "methods" / "bounds" / f"{method}.py"
+    def commit(self, edits: dict[str, tuple[str, str]] | None = None) -> str:
+        """Edits files, (old, new) each, and commits; returns the commit."""
+        for file, (old, new) in (edits or {}).items():
+            path = self.code / file
             text = path.read_text(encoding="utf-8")
             assert old in text
             path.write_text(text.replace(old, new, 1), encoding="utf-8")
@@ -81,10 +86,12 @@ def test_a_tidy_up_is_re_signed_and_a_change_is_not(tmp_path: Path) -> None:
     made = {method: repository.record(method) for method in (KEEPS, CHANGES)}
     assert {(record["state"], record["commit"], record["dirty"]) for record in made.values()} == {("ok", first, False)}
 
-    repository.commit(**dict.fromkeys((KEEPS, CHANGES), (top, f"# a comment\n{top}")))
+    repository.commit(dict.fromkeys(map(source, (KEEPS, CHANGES)), (top, f"# a comment\n{top}")))
     assert repository.call("restamp") == "0 re-signed, 0 stay stale\n"
 
-    second = repository.commit(**{KEEPS: (top, f"{top}\nUNUSED = 1\n"), CHANGES: ("run.integer()", "run.integer() + 1")})
+    second = repository.commit(
+        {source(KEEPS): (top, f"{top}\nUNUSED = 1\n"), source(CHANGES): ("run.integer()", "run.integer() + 1")}
+    )
     said = repository.call("restamp").splitlines()
     assert said[0].startswith(f"stays stale: {key(CHANGES)}: its smoke cell gives other bytes now: assign of seed 0")
     assert said[1:] == [f"re-signed: {key(KEEPS)}: the bytes agree", "1 re-signed, 1 stay stale"]
@@ -99,6 +106,38 @@ def test_a_tidy_up_is_re_signed_and_a_change_is_not(tmp_path: Path) -> None:
     assert verify(Results(repository.results), Cache(tmp_path), outputs=False).problems == []
     assert repository.git("worktree", "list").count("\n") == 0
     assert not list((tmp_path / "cache" / "restamp").iterdir())
+
+
+@pytest.mark.timeout(600)
+def test_a_tidied_metric_is_tried_where_outputs_are_left(tmp_path: Path) -> None:
+    """Records without outputs are signed where enough others have their values again; none, where one has another value."""
+    repository = Repository(tmp_path)
+    first = repository.commit()
+    repository.call("run", "--methods", KEEPS, "--datasets", "blobs", "--seeds", "3", "--budget", "quick", "--jobs", "1")
+    outputs, vote = tmp_path / "cache" / "outputs", "metrics/knn.py"
+    shutil.rmtree(outputs / repository.record(KEEPS)["fit_fingerprint"])
+
+    second = repository.commit({"metrics/parts/neighbours.py": ("_SPARE = 24", "_SPARE = 23")})
+    said = repository.call("restamp")
+    assert "computing scores of 2 records again" in said
+    assert said.endswith("3 re-signed, 0 stay stale\n")
+    compared = {"knn": 2, "knn_200": 2, "knn_5": 2}
+    assert {**repository.record(KEEPS)["restamped"][0], "date": ""} == {
+        "from": first,
+        "to": second,
+        "date": "",
+        "compared": compared,
+    }
+
+    repository.commit({vote: ("return right / len(indices)", "return right / len(indices) / 2")})
+    said = repository.call("restamp")
+    assert said.count("gives another value for blobs/") == 3
+    assert "the outputs that they need are gone" in said
+    assert said.endswith("0 re-signed, 3 stay stale\n")
+
+    repository.commit({vote: ("return right / len(indices) / 2", "return right * 1 / len(indices)")})
+    shutil.rmtree(next(outputs.glob("*/fit.json")).parent)
+    assert repository.call("restamp").endswith("0 re-signed, 3 stay stale\n"), "one record is not enough"
 
 
 def today() -> tuple[Cell, dict[str, Any]]:
