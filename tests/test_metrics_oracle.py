@@ -10,12 +10,14 @@ import numpy as np
 import pytest
 import torch
 from scipy.optimize import linear_sum_assignment
+from scipy.spatial.distance import cdist
 from sklearn import metrics as oracle
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 
 import metrics
 from benchmark.ground.errors import UserError
+from metrics import silhouette
 from metrics.evidence import Evidence
 from metrics.knn import vote
 from metrics.linear_probe import STRENGTHS, fit, predict, standardised
@@ -437,6 +439,18 @@ def test_silhouette_agrees_with_scikit_learn():
     assert found == pytest.approx(oracle.silhouette_score(rows, pred), abs=1e-6)
     assert metrics.get("silhouette").measure(Evidence(embeddings=rows, labels_pred=np.zeros(200, int))) is None
     assert math.isnan(metrics.get("silhouette").score(embeddings=rows, labels_pred=np.zeros(200, int)))
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e4])
+@pytest.mark.parametrize("spread", [1.0, 1e-7, 0.0])
+def test_distances_of_near_rows_keep_their_digits(offset, spread):
+    """Distances are SciPy's to nine digits, of groups of rows that lie close together too, and 0 between equal rows."""
+    rng = np.random.default_rng(5)
+    rows = np.repeat(rng.normal(size=(40, 200)), 5, axis=0) + offset
+    rows += spread * rng.normal(size=rows.shape)
+    found, exact = silhouette.distances(rows), cdist(rows, rows)
+    np.testing.assert_allclose(found, exact, rtol=1e-9, atol=1e-13 * (1 + offset))
+    assert ((found == 0) == (exact == 0)).all()
 
 
 @pytest.mark.parametrize("name", ["silhouette", "uniformity"])
