@@ -28,6 +28,7 @@ class Card:
     settings: changes to the fields' defaults (which are budget `full`), keyed by `budget`, `class` or `budget:class`,
     where class is grey, colour or vector; applied class first, then budget, then both.
     schedule: the paper's own training length, in words. deviations: where we differ from the paper, a sentence each.
+    findings: why a score is as it is, where that was measured, a sentence each.
     """
 
     title: str
@@ -49,6 +50,7 @@ class Card:
     settings: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     schedule: str = ""
     deviations: Sequence[str] = ()
+    findings: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         for name, values, allowed in (

@@ -32,7 +32,7 @@ from methods.card import Card
 
 class Evil(Method):
     card = Card(title={EVIL!r}, authors={EVIL!r}, year=2020, url="javascript:window.hit=3", schedule={EVIL!r},
-        deviations=[{EVIL!r}])
+        deviations=[{EVIL!r}], findings=[{EVIL!r}])
 '''
 CHROME = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 DRIVER = shutil.which("chromedriver")

@@ -39,6 +39,11 @@ class SimSiam(FromViews):
             "AdamW with one schedule for all weights in place of SGD with a constant rate for the predictor",
             "one preset of views for all methods of this family: crops of half the image or more",
         ),
+        findings=(
+            "on fashion-mnist-test its features fill fewer directions (effective rank 37 of 128, BYOL's 59), and their "
+            "neighbours agree less in class than those of pixels; without looking at labels, seed 0: with a constant rate of the "
+            "predictor the rank is 34 after 20 epochs, with ten times that rate 47 after 50, with SGD 40",
+        ),
     )
 
     hidden: int = 512  # ours; the paper has 2048, the backbone's width
