@@ -94,7 +94,7 @@ def main() -> int:
     warnings.simplefilter("ignore")  # the others'
     runs, budget, rounds = (RUNS[:1], "smoke", 1) if given.smoke else (RUNS, "quick", given.rounds)
     said: dict[str, dict[str, float]] = {}
-    short = False
+    short, accs = False, list[str]()
     with tempfile.TemporaryDirectory() as folder, threadpool_limits(torch.get_num_threads()):
         peers = {} if given.smoke else installed(Path(folder), {"clustpy==0.0.3": "clustpy.deep"})
         for method, dataset in runs:
@@ -109,9 +109,11 @@ def main() -> int:
             what = f"{method} on {dataset}"
             said[what] = rates(makers, rounds, 0.0, given.busy)
             means = {name: statistics.fmean(each.accs) for name, each in makers.items()}
-            print(f"{what}: mean ACC {', '.join(f'{name} {mean:.3f}' for name, mean in means.items())}")
+            accs.append(f"{what} {', '.join(f'{name} {mean:.3f}' for name, mean in means.items())}")
+            print(f"mean ACC: {accs[-1]}")
             short |= means["ours"] < means.get("ClustPy", 0.0)
-    return verdict("autoencoders.py", said, TARGETS, given) or int(short)
+    also = f"Mean ACC: {'; '.join(accs)}."
+    return verdict("autoencoders.py", said, TARGETS, given, also) or int(short)
 
 
 if __name__ == "__main__":

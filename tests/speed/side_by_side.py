@@ -99,8 +99,13 @@ def rates(makers: Mapping[str, Work], rounds: int, seconds: float, busy: bool = 
     return {name: statistics.median(each[warm:]) for name, each in seen.items()}
 
 
-def verdict(script: str, said: Mapping[str, Mapping[str, float]], targets: tuple[Target, ...], given: argparse.Namespace) -> int:
-    """Prints each ratio beside what is wanted, and all rates; writes the page where asked. 1 where a ratio falls short."""
+def verdict(
+    script: str, said: Mapping[str, Mapping[str, float]], targets: tuple[Target, ...], given: argparse.Namespace, also: str = ""
+) -> int:
+    """Prints each ratio beside what is wanted, and all rates; writes the page where asked. 1 where a ratio falls short.
+
+    also: what the page says below the table.
+    """
     short, rows = False, list[str]()
     for target in targets:
         all_rates = said.get(target.what, {})
@@ -120,7 +125,8 @@ def verdict(script: str, said: Mapping[str, Mapping[str, float]], targets: tuple
     if given.write:
         how = "one thread, CPU seconds, beside other work" if given.busy else f"{torch.get_num_threads()} threads"
         heads = "| what | beside | times as fast | wanted | reached |\n| --- | --- | ---: | ---: | --- |\n"
-        rewrite(script, f"{machine()}; {how}; the median of {given.rounds} rounds.\n\n{heads}{''.join(rows)}")
+        below = f"\n{also}\n" if also else ""
+        rewrite(script, f"{machine()}; {how}; the median of {given.rounds} rounds.\n\n{heads}{''.join(rows)}{below}")
     return int(short)
 
 
