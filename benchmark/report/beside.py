@@ -29,7 +29,7 @@ def beside(board: Board, suite: Suite, dataset: str) -> str:
                 name = escape(row[0]) + (f" `{row[1]}`" if row[1] != "base" else "")
                 body.append([f"{name} − {escape(base)}", why, *cells])
     heads = ["", "", *SCORES.values()]
-    return folded(f"<b>{dataset}</b>: beside what they build on", f"{INTRO}\n\n{table(heads, body)}") if body else ""
+    return folded(f"<b>{dataset}</b>: beside what they build on", f"{INTRO}\n\n{table(heads, body, words=2)}") if body else ""
 
 
 def bases(row: Row) -> list[tuple[str, str]]:

@@ -204,7 +204,7 @@ def _moved(moves: list[Move], found: Comparison) -> str:
         for move in moves[:MOST_ROWS]
     ]
     heads = [*KEYS, "score", "before", "after", "difference, 95 %", "fit fingerprint"]
-    return table(heads, body) + _more(len(moves))
+    return table(heads, body, words=len(KEYS) + 1) + _more(len(moves))
 
 
 def _more(count: int) -> str:

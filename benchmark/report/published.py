@@ -78,7 +78,7 @@ def reproduction(groups: dict[tuple[str, ...], Group]) -> str:
     if not body:
         return ""
     heads = ["method", "dataset", "score", "published, %", "ours, %", "verdict", "source"]
-    return INTRO + table(heads, body)
+    return INTRO + table(heads, body, words=3)
 
 
 INTRO = """## Reproduction

@@ -28,4 +28,4 @@ def quick_beside_full(board: Board, suite: Suite) -> str:
                 times = f"{spent[1] / spent[0]:.1f}" if spent[0] and spent[1] else ""
                 body.append([dataset, label(*row), *cells, times])
     heads = ["", "", *SCORES.values(), "times as cheap"]
-    return folded("What <code>quick</code> loses", f"{INTRO}\n\n{table(heads, body)}") if body else ""
+    return folded("What <code>quick</code> loses", f"{INTRO}\n\n{table(heads, body, words=2)}") if body else ""

@@ -34,7 +34,7 @@ def unknown_k(board: Board, suite: Suite) -> str:
             off = f"{distance(group, classes):.1f}"
             body.append([dataset, label(*row), str(classes), found, off, *(score(group, name) for name in SCORES), seeds])
     heads = ["", "", "k", "k̂", "off by", *SCORES.values(), "seeds"]
-    return f"### Unknown k\n\n{INTRO}\n\n{table(heads, body)}" if body else ""
+    return f"### Unknown k\n\n{INTRO}\n\n{table(heads, body, words=2)}" if body else ""
 
 
 def blind_to_k(group: Group) -> bool:

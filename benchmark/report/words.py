@@ -35,12 +35,12 @@ def link(text: str, target: str | None) -> str:
     return f"[{text}]({target})" if target else text
 
 
-def table(heads: Sequence[str], body: Iterable[Sequence[str]]) -> str:
-    """A markdown table; numbers to the right but for the first column. Not padded, so that a new row changes one line.
+def table(heads: Sequence[str], body: Iterable[Sequence[str]], words: int = 1) -> str:
+    """A markdown table, its first columns words and the others numbers. Not padded, so that a new row changes one line.
 
     Cells are markdown already: see `escape`.
     """
-    lines = [heads, ["---", *["--:"] * (len(heads) - 1)], *body]
+    lines = [heads, [*["---"] * words, *["--:"] * (len(heads) - words)], *body]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
