@@ -14,10 +14,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import datasets
-import metrics
 from benchmark.fingerprint import score_fingerprint
 from benchmark.ground.files import load_array
-from benchmark.provenance import metric_source
+from benchmark.provenance import score_fingerprints
 from benchmark.score import score
 from benchmark.store import PROTOCOL, Cache, Results, unpack
 from benchmark.verify import prepared, same
@@ -130,11 +129,10 @@ class Agreement:
         """Today's values of all that is stale of a record, together, since metrics share the work."""
         if key not in self._values:
             truth, split, fold = prepared(self.cache, record["dataset"]) or (None, None, None)
-            signed = record["score_fingerprints"]
-            names = [
-                name for name in signed if name in metrics.names() and signed[name] != _signature(record, metric_source(name))
-            ]
-            folder = self.cache.output(record["fit_fingerprint"])
+            fit, signed = record["fit_fingerprint"], record["score_fingerprints"]
+            now = score_fingerprints(fit, datasets.card(record["dataset"]).labels_id)
+            names = [name for name in signed if name in now and signed[name] != now[name]]
+            folder = self.cache.output(fit)
             found = score(folder, truth=truth, split=split, fold=fold, track=record["track"], names=names)
             self._values[key] = found["scores"]
         return self._values[key]

@@ -371,7 +371,7 @@ def restamp(
     datasets: Annotated[list[str] | None, typer.Option(help="Only these.")] = None,
     data: Data = None,
     results: Annotated[Path | None, typer.Option(help="Where records lie; by default the committed ones.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Run the smoke cells, and write nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Try all, and write nothing.")] = False,
 ) -> None:
     """Re-signs stale records whose method and metrics give now what they gave at their commit: a tidy-up costs no retraining."""
     from benchmark import restamp as stamps

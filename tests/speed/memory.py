@@ -1,6 +1,6 @@
 """Peak memory of scores of many samples, Python and the arrays included.
 
-    PYTHONPATH=. python tests/speed/memory.py            # minutes, one core, up to 9 GiB
+    PYTHONPATH=. python tests/speed/memory.py            # minutes, one core, up to 4 GiB
     PYTHONPATH=. python tests/speed/memory.py --write    # and writes the table of docs/performance.md
     PYTHONPATH=. python tests/speed/memory.py --smoke    # seconds; what CI runs
 
